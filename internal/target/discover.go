@@ -1,0 +1,187 @@
+// Package target finds what a repository deploys: from the names of its files
+// and the content of a few of them, by convention and by the repository's own
+// .davit.yaml.
+//
+// It is pure: entries and decoded marker files in, targets out. It never renders
+// anything, and never asks whether what it found can be rendered.
+package target
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/tree"
+)
+
+// Found is what Discover found: targets sorted by name, and sentences about
+// directories that look like targets and are none.
+type Found struct {
+	Targets []gitops.Target
+	Notes   []string
+}
+
+// Markers returns the entries whose content Discover wants to know: every
+// kustomization, and the YAML files of directories that could be deployed as
+// they are.
+func Markers(entries []tree.Entry) []tree.Entry {
+	tops := landmarks(entries)
+	var wanted []tree.Entry
+	for _, e := range entries {
+		if e.Mode == tree.ModeLink || e.Mode == tree.ModeSubmodule || hidden(e.Path) {
+			continue
+		}
+		if IsKustomization(e.Path) || isYAML(e.Path) && !tops.near(path.Dir(e.Path)) {
+			wanted = append(wanted, e)
+		}
+	}
+	return wanted
+}
+
+// Discover finds the targets of one revision. markers holds the decoded content
+// of what Markers asked for, by object id.
+func Discover(entries []tree.Entry, markers map[string]Marker, config Config) Found {
+	d := discovery{
+		roots: map[string]bool{}, plain: map[string]contents{}, named: map[string]bool{}, mentioned: map[string]bool{},
+	}
+	for _, e := range Markers(entries) {
+		d.add(e, markers[e.ID])
+	}
+	directories := map[string]gitops.Renderer{}
+	for directory, has := range d.plain {
+		if has.deployable && !has.other && !d.mentioned[directory] {
+			directories[directory] = gitops.Plain
+		}
+	}
+	if len(config.targets) > 0 {
+		for directory := range d.roots {
+			directories[directory] = gitops.Kustomize
+		}
+		return config.match(directories)
+	}
+	for directory, deployable := range d.roots {
+		if deployable && !d.named[directory] {
+			directories[directory] = gitops.Kustomize
+		}
+	}
+	return config.byConvention(directories)
+}
+
+// discovery collects what the markers say about directories.
+type discovery struct {
+	roots     map[string]bool     // directories with a kustomization; false for a Component
+	plain     map[string]contents // directories of YAML
+	named     map[string]bool     // directories that a kustomization builds upon
+	mentioned map[string]bool     // directories of files that a kustomization mentions
+}
+
+func (d *discovery) add(e tree.Entry, marker Marker) {
+	directory := path.Dir(e.Path)
+	if IsKustomization(e.Path) && !marker.claims {
+		d.roots[directory] = !marker.component
+		for _, reference := range marker.builds {
+			d.named[path.Join(directory, reference)] = true
+		}
+		for _, reference := range marker.mentions {
+			d.mentioned[path.Dir(path.Join(directory, reference))] = true
+		}
+		return
+	}
+	has := d.plain[directory]
+	has.deployable = has.deployable || marker.deployable
+	has.other = has.other || marker.other
+	d.plain[directory] = has
+}
+
+// contents is what the documents of one directory are, or of one file.
+type contents struct {
+	deployable bool // one at least is an object that this directory deploys
+	other      bool // one at least is no Kubernetes object
+}
+
+// near is where plain directories can't be: in, above or below a directory with
+// a kustomization or a chart.
+type near struct{ at, above map[string]bool }
+
+func landmarks(entries []tree.Entry) near {
+	n := near{at: map[string]bool{}, above: map[string]bool{}}
+	for _, e := range entries {
+		if !IsKustomization(e.Path) && path.Base(e.Path) != "Chart.yaml" {
+			continue
+		}
+		directory := path.Dir(e.Path)
+		n.at[directory] = true
+		for up := directory; up != "."; {
+			up = path.Dir(up)
+			n.above[up] = true
+		}
+	}
+	return n
+}
+
+func (n near) near(directory string) bool {
+	if n.above[directory] {
+		return true
+	}
+	for up := directory; ; up = path.Dir(up) {
+		if n.at[up] {
+			return true
+		}
+		if up == "." {
+			return false
+		}
+	}
+}
+
+// IsKustomization reports whether a file has one of the names kustomize looks for.
+func IsKustomization(file string) bool {
+	switch path.Base(file) {
+	case "kustomization.yaml", "kustomization.yml", "Kustomization":
+		return true
+	}
+	return false
+}
+
+func isYAML(file string) bool {
+	return strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")
+}
+
+// hidden reports whether a path lies in a directory that holds no deployments:
+// one whose name begins with a dot, or one of policies. Files in the root whose
+// name begins with a dot are configuration.
+func hidden(file string) bool {
+	for segment := range strings.SplitSeq(file, "/") {
+		if strings.HasPrefix(segment, ".") && segment != "." {
+			return true
+		}
+	}
+	return strings.HasPrefix(file, "policies/")
+}
+
+// sorted orders targets by name and marks those that share a path.
+func sorted(targets []gitops.Target) []gitops.Target {
+	count := map[string]int{}
+	for _, t := range targets {
+		count[t.Path]++
+	}
+	for i := range targets {
+		targets[i].Shared = count[targets[i].Path] > 1
+	}
+	slices.SortFunc(targets, func(a, b gitops.Target) int { return strings.Compare(a.Name(), b.Name()) })
+	return targets
+}
+
+// claims reports whether the object is one by which another deployer says which
+// directories it deploys. A directory of nothing else deploys nothing itself.
+func claims(h manifest.Header) bool {
+	group, _, _ := strings.Cut(h.APIVersion, "/")
+	switch group {
+	case "argoproj.io":
+		return h.Kind == "Application" || h.Kind == "ApplicationSet"
+	case "kustomize.toolkit.fluxcd.io":
+		return h.Kind == "Kustomization"
+	}
+	return false
+}

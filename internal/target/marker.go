@@ -1,0 +1,92 @@
+package target
+
+import (
+	"bytes"
+	"path"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/davitops/davit/internal/manifest"
+)
+
+// Marker is what one file says about where targets are. It depends on the
+// file's name and content alone, so it can be kept by object id.
+type Marker struct {
+	component bool     // a kustomization that only others can use
+	builds    []string // what a kustomization builds upon: resources, bases, components
+	mentions  []string // every string of it that could be the path of a file
+	claims    bool     // it holds nothing but objects by which other deployers claim directories
+	contents
+}
+
+// maxMarker is the largest file that is read to find targets. A larger
+// kustomization is a target by its name; a larger file of objects is taken for
+// one, since only bundles of generated objects are that large.
+const maxMarker = 1 << 20
+
+// DecodeMarker reads one marker file. A file that can't be read marks what its
+// name says: whoever renders it reports why.
+func DecodeMarker(file string, data []byte) Marker {
+	if len(data) > maxMarker && !IsKustomization(file) {
+		return Marker{contents: contents{deployable: true}}
+	}
+	if len(data) > maxMarker || manifest.Guard(file, data) != nil {
+		return Marker{contents: contents{other: true}}
+	}
+	marker := Marker{}
+	headers, problem := manifest.Headers(file, data)
+	marker.other = problem != nil
+	for _, h := range headers {
+		marker.other = marker.other || !h.IsObject()
+		marker.deployable = marker.deployable || h.IsObject() && !claims(h)
+	}
+	marker.claims = len(headers) > 0 && !marker.other && !marker.deployable
+	if IsKustomization(file) && !marker.claims {
+		marker.readKustomization(data)
+	}
+	return marker
+}
+
+func (m *Marker) readKustomization(data []byte) {
+	var document yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&document); err != nil || len(document.Content) == 0 {
+		return
+	}
+	for key, value := range manifest.Pairs(document.Content[0]) {
+		switch key.Value {
+		case "kind":
+			m.component = value.Value == "Component"
+		case "resources", "bases", "components":
+			for _, item := range value.Content {
+				if isPath(item.Value) {
+					m.builds = append(m.builds, item.Value)
+				}
+			}
+		}
+		m.mention(value)
+	}
+}
+
+// mention collects the scalars that could name a file, with "key=" before the
+// name as generators have it.
+func (m *Marker) mention(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode {
+		name := n.Value
+		if _, after, found := strings.Cut(name, "="); found {
+			name = after
+		}
+		if isPath(name) && path.Ext(name) != "" {
+			m.mentions = append(m.mentions, name)
+		}
+		return
+	}
+	for _, child := range n.Content {
+		m.mention(child)
+	}
+}
+
+// isPath reports whether a string could be a path inside the repository.
+func isPath(s string) bool {
+	return s != "" && len(s) < 512 && !strings.ContainsAny(s, "\n\x00") && !strings.Contains(s, "://") && !path.IsAbs(s)
+}

@@ -1,0 +1,97 @@
+package target
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+)
+
+// pattern is a path whose segments are names or captures.
+type pattern []string
+
+var capture = regexp.MustCompile(`^\{([a-z][a-z0-9_]*)\}$`)
+
+func parsePattern(text string) (pattern, error) {
+	if path.IsAbs(text) || path.Clean(text) != text || strings.HasPrefix(text, "..") {
+		return nil, fmt.Errorf("the path %s must be relative to the repository's root, without \"..\", \"./\" or a slash at the end", manifest.Quote(text))
+	}
+	segments := strings.Split(text, "/")
+	seen := map[string]bool{}
+	for _, segment := range segments {
+		if !strings.ContainsAny(segment, "{}*?[") {
+			continue
+		}
+		found := capture.FindStringSubmatch(segment)
+		if found == nil {
+			return nil, fmt.Errorf("the segment %s is neither a name nor a whole capture such as {app}", manifest.Quote(segment))
+		}
+		if seen[found[1]] {
+			return nil, fmt.Errorf("the capture {%s} is used twice", found[1])
+		}
+		seen[found[1]] = true
+	}
+	return segments, nil
+}
+
+// match makes targets of the directories that the configured patterns name; the
+// first pattern that fits a directory wins.
+func (c Config) match(directories map[string]gitops.Renderer) Found {
+	var found Found
+	for directory, renderer := range directories {
+		for _, pattern := range c.targets {
+			captures, fits := pattern.captures(directory)
+			if !fits {
+				continue
+			}
+			if bad := badCapture(captures); bad != "" {
+				found.Notes = append(found.Notes, fmt.Sprintf(
+					"%s is no target: %s, which its name gives for {%s}, is not a DNS label", manifest.Quote(directory), manifest.Quote(captures[bad]), bad))
+				break
+			}
+			t := gitops.Target{Path: directory, Renderer: renderer}
+			t.Environment, t.Cluster = c.placeOf(directory)
+			t.Environment = cmp.Or(captures["environment"], t.Environment)
+			t.Cluster = cmp.Or(captures["cluster"], t.Cluster)
+			found.Targets = append(found.Targets, c.perCluster(t)...)
+			break
+		}
+	}
+	slices.Sort(found.Notes)
+	found.Targets = sorted(found.Targets)
+	return found
+}
+
+func (p pattern) captures(directory string) (map[string]string, bool) {
+	segments := strings.Split(directory, "/")
+	if len(segments) != len(p) {
+		return nil, false
+	}
+	captures := map[string]string{}
+	for i, segment := range segments {
+		if found := capture.FindStringSubmatch(p[i]); found != nil {
+			captures[found[1]] = segment
+		} else if p[i] != segment {
+			return nil, false
+		}
+	}
+	return captures, true
+}
+
+func badCapture(captures map[string]string) string {
+	var bad []string
+	for name, value := range captures {
+		if !dnsLabel.MatchString(value) {
+			bad = append(bad, name)
+		}
+	}
+	if len(bad) == 0 {
+		return ""
+	}
+	return slices.Min(bad)
+}
