@@ -80,7 +80,9 @@ func (r *Repository) useScratch(store string) error {
 	}
 	r.env = append(r.env, "GIT_DIR="+r.dir,
 		"GIT_OBJECT_DIRECTORY="+filepath.Join(scratch, "objects"), "GIT_ALTERNATE_OBJECT_DIRECTORIES="+quoteAlternate(store))
-	r.objects = &objects{command: func() *exec.Cmd { return r.command(context.Background(), r.scratch, "cat-file", "--batch") }}
+	r.objects = &objects{command: func() *exec.Cmd {
+		return r.prepare(exec.Command(r.program, vector("cat-file", "--batch")...), r.scratch)
+	}}
 	return nil
 }
 
@@ -113,12 +115,15 @@ func localEnvironment() []string {
 	return append(baseEnvironment(), "HOME="+os.Getenv("HOME"), "PATH="+os.Getenv("PATH"), "XDG_CONFIG_HOME="+os.Getenv("XDG_CONFIG_HOME"))
 }
 
-// command prepares one git. Options that would run other programs are off.
-func (r *Repository) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+// vector puts a git command after the options that keep git from running other
+// programs.
+func vector(args ...string) []string {
 	fixed := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "gc.auto=0", "--no-pager"}
-	cmd := exec.CommandContext(ctx, r.program, append(fixed, args...)...)
-	cmd.Dir = dir
-	cmd.Env = r.env
+	return append(fixed, args...)
+}
+
+func (r *Repository) prepare(cmd *exec.Cmd, dir string) *exec.Cmd {
+	cmd.Dir, cmd.Env = dir, r.env
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -126,7 +131,7 @@ func (r *Repository) command(ctx context.Context, dir string, args ...string) *e
 // run returns what git prints. Its error wraps *exec.ExitError, for the code,
 // and holds what git said.
 func (r *Repository) run(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := r.command(ctx, dir, args...)
+	cmd := r.prepare(exec.CommandContext(ctx, r.program, vector(args...)...), dir)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {

@@ -18,12 +18,11 @@ type Object struct {
 	Origin Origin
 }
 
-// Origin is what the object was called in the source it came from, before
-// anything renamed it, and where that source is, if the renderer knows.
+// Origin is where in the repository an object was written down, if the renderer
+// knows; a kustomization's objects come from several files, and theirs is empty.
 type Origin struct {
-	Kind, Name string
-	File       string
-	Line       int
+	File string
+	Line int
 }
 
 // Decode reads an object's identity from its canonical JSON.

@@ -98,11 +98,11 @@ func (f Finding) Compare(g Finding) int {
 		cmp.Compare(f.Rule, g.Rule),
 		cmp.Compare(f.Subject, g.Subject),
 		cmp.Compare(f.Engine, g.Engine),
-		cmp.Compare(f.State, g.State),
 		cmp.Compare(f.Message, g.Message),
 		cmp.Compare(f.File, g.File),
 		cmp.Compare(f.Line, g.Line),
 		cmp.Compare(f.Severity, g.Severity), // of those outside the set
+		cmp.Compare(f.State, g.State),       // last: Delta orders by the rest before it knows any
 	)
 }
 

@@ -41,13 +41,13 @@ func Markers(entries []tree.Entry) []tree.Entry {
 }
 
 // Discover finds the targets of one revision. markers holds the decoded content
-// of what Markers asked for, by object id.
-func Discover(entries []tree.Entry, markers map[string]Marker, config Config) Found {
+// of what Markers asked for.
+func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config) Found {
 	d := discovery{
 		roots: map[string]bool{}, plain: map[string]contents{}, named: map[string]bool{}, mentioned: map[string]bool{},
 	}
 	for _, e := range Markers(entries) {
-		d.add(e, markers[e.ID])
+		d.add(e, markers[KeyOf(e)])
 	}
 	directories := map[string]gitops.Renderer{}
 	for directory, has := range d.plain {

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/tree"
 )
 
 // Marker is what one file says about where targets are. It depends on the
@@ -18,6 +19,18 @@ type Marker struct {
 	mentions  []string // every string of it that could be the path of a file
 	claims    bool     // it holds nothing but objects by which other deployers claim directories
 	contents
+}
+
+// MarkerKey is what a Marker depends on: the content, and whether the file is a
+// kustomization by its name.
+type MarkerKey struct {
+	id            string
+	kustomization bool
+}
+
+// KeyOf is the key of an entry's marker.
+func KeyOf(e tree.Entry) MarkerKey {
+	return MarkerKey{id: e.ID, kustomization: IsKustomization(e.Path)}
 }
 
 // maxMarker is the largest file that is read to find targets. A larger

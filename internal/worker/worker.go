@@ -72,14 +72,14 @@ type Files interface {
 // Handler does one kind of job in the worker. The payload it returns goes to the
 // parent; an error becomes a JobError there. To say that the process must not be
 // used again, return ErrDirty itself, which leaves the payload valid, or join it
-// to the error. Data of a Fact is valid until the handler returns.
+// to the error.
 type Handler func(files Files, payload []byte) ([]byte, error)
 
 // Job is one piece of work.
 type Job struct {
 	Kind    string // which Handler
 	Payload []byte
-	Files   Files
+	Files   Files    // nil: there are none
 	Domain  string   // trust domain and repository: workers are not shared across domains
 	Hints   []string // paths whose present facts, content included, are sent along
 }
@@ -185,7 +185,7 @@ const (
 )
 
 // Death is a job that its worker did not survive. Detail may quote what the
-// worker printed, and with that the repository: it is for the log only.
+// worker printed, and with that the repository: it is for a redacted log only.
 type Death struct {
 	Class  Class
 	Detail string

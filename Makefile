@@ -1,0 +1,53 @@
+# Every target installs what it needs itself; nothing has to be set up before.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build setup playground test e2e bench lint generate clean
+
+GO       ?= go
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/davit
+# The playground is built once for each state of its sources.
+PLAYGROUND_KEY := $(shell cat deploy/playground/*.go deploy/playground/go.mod deploy/playground/go.sum | sha256sum | cut -c1-16)
+PLAYGROUND     := $(CACHE)/playground-$(PLAYGROUND_KEY)/playground
+KUBERNETES     := $(shell sed -n 's,^\tk8s.io/kubectl v0\.,1.,p' deploy/playground/go.mod | head -1)
+
+export DAVIT_PLAYGROUND := $(PLAYGROUND)
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## Build bin/davit
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/davit ./cmd/davit
+
+setup: playground ## Install what tests need: Debian packages, and the playground
+	@command -v git >/dev/null || { echo "installing git"; apt-get update -qq && apt-get install -y -qq git >/dev/null; }
+
+playground: ## Build Kubernetes for tests, once; the last line is the program's path
+	@if [ ! -x $(PLAYGROUND) ]; then \
+	  echo "building the playground (Kubernetes $(KUBERNETES)); this takes some minutes the first time"; \
+	  mkdir -p $(dir $(PLAYGROUND)); \
+	  cd deploy/playground && CGO_ENABLED=0 $(GO) build -trimpath -o $(PLAYGROUND).new \
+	    -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v$(KUBERNETES) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))' . ; \
+	  mv $(PLAYGROUND).new $(PLAYGROUND); \
+	fi
+	@echo $(PLAYGROUND)
+
+test: setup lint ## Run the tests, with the race detector
+	$(GO) test -race ./...
+
+e2e: setup ## Run the long tests: whole histories against kubectl
+	$(GO) test -tags e2e -timeout 35m ./...
+
+bench: setup ## Measure, against kubectl in the same run
+	$(GO) test -run '^$$' -bench . -benchtime 3s ./...
+
+lint: ## Check format, vet and static analysis
+	@test -z "$$(gofmt -l cmd internal deploy)" || { gofmt -l cmd internal deploy; echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet -tags e2e ./...
+	$(GO) tool -modfile=.ci/tools.mod staticcheck -tags e2e ./...
+
+generate: ## Write generated files anew
+	$(GO) generate ./...
+
+clean: ## Remove what was built here
+	rm -rf bin

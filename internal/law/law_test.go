@@ -1,0 +1,285 @@
+// Package law is the import law of the house, as a test: which room may import
+// which, what the core may never touch, and that every room says what it is. It
+// parses files and runs nothing, so a cached result is never stale.
+package law
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/davitops/davit/"
+
+// room is one line of the law.
+type room struct {
+	name string
+	core bool
+	may  []string
+	why  string
+}
+
+// rooms says, for every package of internal/, which other rooms its files, tests
+// aside, may import. Core rooms may import the core rooms above them.
+var rooms = []room{
+	{"gitops", true, nil, "the nouns import nothing of ours"},
+	{"tree", true, nil, "facts about files, shared by git, the worker and the renderers"},
+	{"manifest", true, []string{"gitops"}, "discovery asks it what a document is, so it stands above target"},
+	{"target", true, []string{"gitops", "tree", "manifest"}, ""},
+	{"diff", true, []string{"gitops", "manifest"}, ""},
+	{"policy", true, []string{"gitops"}, "it knows no engine"},
+	{"report", true, []string{"gitops", "manifest", "policy"}, ""},
+
+	{"git", false, []string{"tree"}, "an adapter fills the facts of one core room"},
+	{"worker", false, []string{"tree"}, "it runs jobs and knows none"},
+	{"render", false, []string{"gitops", "tree", "manifest", "worker"}, ""},
+	{"engine", false, []string{"gitops", "manifest", "diff", "policy", "worker", "engine/builtin"}, "the registry names each engine once"},
+	{"engine/builtin", false, []string{"gitops", "manifest", "policy"}, ""},
+	{"survey", false, []string{"gitops", "tree", "manifest", "target", "diff", "policy", "report"}, "the core, and interfaces of its own"},
+	{"law", false, nil, ""},
+}
+
+// owners are the modules that only some packages may import.
+var owners = map[string][]string{
+	"sigs.k8s.io/kustomize/":           {"internal/render"},
+	"k8s.io/":                          {}, // data in generated tables; what needs the modules themselves comes with the cluster rooms
+	"github.com/landlock-lsm/":         {"internal/worker"},
+	"golang.org/x/sys":                 {"internal/worker"},
+	"os/exec":                          {"internal/worker", "internal/git"},
+	"github.com/spf13/":                {"cmd/davit"},
+	"net/http":                         {"internal/worker"},
+	"syscall":                          {"internal/worker", "cmd/davit"},
+	"github.com/aymanbagabas/go-udiff": {"internal/diff"},
+}
+
+// outside are the packages of the standard library by which code reaches the
+// world. No core room imports one.
+var outside = []string{"os", "os/exec", "io/fs", "net", "net/http", "log", "log/slog", "path/filepath", "math/rand", "math/rand/v2", "crypto/rand", "syscall", "testing"}
+
+// banned are calls that make a result depend on when it is asked for.
+var banned = map[string][]string{
+	"time":    {"Now", "Since", "Until", "After", "Sleep", "Tick", "NewTimer", "NewTicker", "AfterFunc"},
+	"context": {"Background", "TODO"},
+}
+
+// badNames say nothing about what is inside.
+var badNames = []string{"util", "utils", "common", "helpers", "helper", "models", "types", "base", "core", "manager", "misc", "shared"}
+
+// file is one parsed Go file.
+type file struct {
+	path string // from the repository's root
+	test bool
+	tree *ast.File
+	set  *token.FileSet
+}
+
+func (f file) room() string { return path.Dir(f.path) }
+
+func (f file) imports() []string {
+	var names []string
+	for _, spec := range f.tree.Imports {
+		if name, err := strconv.Unquote(spec.Path.Value); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (f file) at(n ast.Node) string {
+	return f.path + ":" + strconv.Itoa(f.set.Position(n.Pos()).Line)
+}
+
+// parse reads every Go file of the module; modules nested in it have laws of
+// their own.
+func parse(t *testing.T) []file {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var files []file
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, _ := filepath.Rel(root, name)
+		relative = filepath.ToSlash(relative)
+		if entry.IsDir() {
+			_, nested := os.Stat(filepath.Join(name, "go.mod"))
+			if relative != "." && (nested == nil || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".")) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		set := token.NewFileSet()
+		parsed, err := parser.ParseFile(set, name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{path: relative, test: strings.HasSuffix(name, "_test.go"), tree: parsed, set: set})
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("parse the module: %v", err)
+	}
+	if len(files) < 20 {
+		t.Fatalf("found only %d Go files; the walk is broken", len(files))
+	}
+	return files
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		if f.test || !strings.HasPrefix(f.path, "internal/") {
+			continue
+		}
+		name := strings.TrimPrefix(f.room(), "internal/")
+		at := slices.IndexFunc(rooms, func(r room) bool { return r.name == name })
+		if at < 0 {
+			t.Errorf("%s: the room %q has no line in the law", f.path, name)
+			continue
+		}
+		for _, imported := range f.imports() {
+			imports, ours := strings.CutPrefix(imported, module+"internal/")
+			if ours && !slices.Contains(rooms[at].may, imports) {
+				t.Errorf("%s: %s may not import %s (it may: %s)", f.path, name, imports, strings.Join(rooms[at].may, ", "))
+			}
+			if rooms[at].core && slices.Contains(outside, imported) {
+				t.Errorf("%s: the core room %s may not import %s: values in, values out", f.path, name, imported)
+			}
+		}
+	}
+}
+
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		if f.test {
+			continue
+		}
+		for _, imported := range f.imports() {
+			for prefix, allowed := range owners {
+				if imported != strings.TrimSuffix(prefix, "/") && !strings.HasPrefix(imported, strings.TrimSuffix(prefix, "/")+"/") {
+					continue
+				}
+				if !slices.Contains(allowed, f.room()) {
+					t.Errorf("%s imports %s, which belongs to %s", f.path, imported, strings.Join(allowed, ", "))
+				}
+			}
+		}
+	}
+}
+
+func TestCoreIsPure(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		name := strings.TrimPrefix(f.room(), "internal/")
+		core := slices.ContainsFunc(rooms, func(r room) bool { return r.core && r.name == name })
+		if f.test || !core {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: a core room starts no goroutine", f.at(n))
+			case *ast.SelectorExpr:
+				if of, isName := n.X.(*ast.Ident); isName && slices.Contains(banned[of.Name], n.Sel.Name) {
+					t.Errorf("%s: a core room does not call %s.%s: what it needs is a parameter", f.at(n), of.Name, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	t.Parallel()
+	documented := map[string]bool{}
+	for _, f := range parse(t) {
+		if slices.Contains(badNames, path.Base(f.room())) {
+			t.Errorf("%s: the name %q says nothing about what is inside", f.path, path.Base(f.room()))
+		}
+		documented[f.room()] = documented[f.room()] || f.tree.Doc != nil && len(f.tree.Doc.Text()) > 60
+	}
+	for room, is := range documented {
+		if !is {
+			t.Errorf("%s: no file opens with a comment that says what the package is and what it never does", room)
+		}
+	}
+}
+
+// Limits that keep code readable. What needs more is more than one thing.
+const (
+	maxFunction   = 60
+	maxFile       = 500
+	maxParameters = 5
+)
+
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		if f.test {
+			continue
+		}
+		if lines := f.set.Position(f.tree.End()).Line; lines > maxFile && !ast.IsGenerated(f.tree) {
+			t.Errorf("%s: %d lines, more than %d", f.path, lines, maxFile)
+		}
+		for _, declaration := range f.tree.Decls {
+			function, is := declaration.(*ast.FuncDecl)
+			if !is || function.Body == nil {
+				continue
+			}
+			if lines := f.set.Position(function.End()).Line - f.set.Position(function.Pos()).Line + 1; lines > maxFunction {
+				t.Errorf("%s: %s has %d lines, more than %d", f.at(function), function.Name.Name, lines, maxFunction)
+			}
+			if count := function.Type.Params.NumFields(); count > maxParameters {
+				t.Errorf("%s: %s has %d parameters, more than %d", f.at(function), function.Name.Name, count, maxParameters)
+			}
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for _, f := range parse(t) {
+		if f.room() == "internal/law" {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BasicLit:
+				if n.Kind == token.STRING && strings.Contains(strings.ToLower(n.Value), "failed to ") {
+					t.Errorf("%s: an error says what was being done, not that it failed", f.at(n))
+				}
+			case *ast.CallExpr:
+				sel, isSel := n.Fun.(*ast.SelectorExpr)
+				if !isSel {
+					return true
+				}
+				of, isName := sel.X.(*ast.Ident)
+				if !isName {
+					return true
+				}
+				if f.test && of.Name == "time" && sel.Sel.Name == "Sleep" {
+					t.Errorf("%s: a test waits for what it waits for, not for a time", f.at(n))
+				}
+				if !f.test && of.Name == "context" && slices.Contains(banned["context"], sel.Sel.Name) && !strings.HasPrefix(f.path, "cmd/") {
+					t.Errorf("%s: a context comes from the caller", f.at(n))
+				}
+				if of.Name == "os" && sel.Sel.Name == "Exit" && !f.test && f.path != "cmd/davit/main.go" && f.room() != "internal/worker" {
+					t.Errorf("%s: only main exits", f.at(n))
+				}
+			}
+			return true
+		})
+	}
+}

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/davitops/davit/internal/policy"
+)
+
+// Text is the preview for a terminal, complete, in colour if that is wanted.
+func (p Preview) Text(colour bool) string {
+	w := writer{colour: colour}
+	uncommitted := ""
+	if p.Uncommitted {
+		uncommitted = " with uncommitted changes"
+	}
+	w.line(bold, "%s", p.summary())
+	w.line(dim, "%s → %s%s · %d of %s affected · %d ms", short(p.Base), short(p.Head), uncommitted,
+		p.Stats.Affected, number(p.Stats.Targets, "target"), p.Stats.Ms)
+	for _, note := range p.Notes {
+		w.line(yellow, "note: %s", visible(note))
+	}
+	for _, e := range p.Errors {
+		w.problem(e)
+	}
+	w.table(p.ordered())
+	for _, t := range p.ordered() {
+		w.target(t)
+	}
+	return w.String()
+}
+
+const (
+	reset  = "\x1b[0m"
+	bold   = "\x1b[1m"
+	dim    = "\x1b[2m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+)
+
+type writer struct {
+	strings.Builder
+	colour bool
+}
+
+func (w *writer) line(style, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if w.colour && style != "" {
+		text = style + text + reset
+	}
+	w.WriteString(text + "\n")
+}
+
+func (w *writer) problem(e Error) {
+	suffix, style := "", red
+	if e.State == policy.Existing {
+		suffix, style = ", on the base branch too", yellow
+	}
+	if e.File != "" {
+		w.line(style, "%s: %s%s", position(visible(e.File), e.Line), visible(e.Message), suffix)
+		return
+	}
+	w.line(style, "%s%s", visible(e.Message), suffix)
+}
+
+func (w *writer) table(targets []Target) {
+	if len(targets) == 0 {
+		return
+	}
+	w.WriteString("\n")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "TARGET\tENVIRONMENT\tOBJECTS\tPOLICY")
+	for _, t := range targets {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", visible(t.Name), orDash(place(t)), strings.ReplaceAll(outcome(t), "**", ""), orDash(tallyOf(t.Findings).String()))
+	}
+	_ = table.Flush()
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return visible(text)
+}
+
+func (w *writer) target(t Target) {
+	if t.Error == nil && len(t.Changes) == 0 && len(t.Findings) == 0 {
+		return
+	}
+	w.WriteString("\n")
+	w.line(bold, "%s", visible(t.Name))
+	for i, file := range t.Why {
+		if i == maxReasons {
+			w.line(dim, "  and %d more", len(t.Why)-i)
+			break
+		}
+		w.line(dim, "  because of %s", visible(file))
+	}
+	if t.Error != nil {
+		w.WriteString("  ")
+		w.problem(*t.Error)
+	}
+	for _, f := range t.Findings {
+		if f.State != policy.Existing {
+			w.finding(f)
+		}
+	}
+	if existing := tallyOf(t.Findings).existing; existing > 0 {
+		w.line(dim, "  %s that the base branch has too", number(existing, "finding"))
+	}
+	for _, c := range dangerousFirst(t.Changes) {
+		w.change(c)
+	}
+}
+
+func (w *writer) finding(f policy.Finding) {
+	style := map[policy.Severity]string{policy.Error: red, policy.Warning: yellow, policy.Info: cyan}[f.Severity]
+	if f.State == policy.Fixed {
+		style = green
+	}
+	where := ""
+	if f.File != "" {
+		where = " (" + position(visible(f.File), f.Line) + ")"
+	}
+	w.line(style, "  %s %s %s: %s: %s%s", f.State, f.Severity, f.Rule, visible(f.Object.String()), visible(f.Message), where)
+}
+
+func (w *writer) change(c Change) {
+	until := ""
+	if c.Renamed != "" {
+		until = ", until now " + visible(c.Renamed)
+	}
+	w.line(cyan, "  %s %s%s", c.effect(), visible(c.Object), until)
+	for line := range strings.Lines(c.shownDiff()) {
+		line = visible(strings.TrimSuffix(line, "\n"))
+		style := ""
+		switch {
+		case strings.HasPrefix(line, "+"):
+			style = green
+		case strings.HasPrefix(line, "-"):
+			style = red
+		case strings.HasPrefix(line, "@@"):
+			style = dim
+		}
+		w.line(style, "    %s", line)
+	}
+}

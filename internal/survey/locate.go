@@ -1,0 +1,147 @@
+package survey
+
+import (
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/policy"
+	"github.com/davitops/davit/internal/target"
+	"github.com/davitops/davit/internal/tree"
+)
+
+// locator finds the line that an object was written at.
+type locator struct {
+	question  Question
+	directory *directory
+	headers   map[string][]manifest.Header // by object id
+}
+
+// locate gives a finding its file and line: of the document whose kind and name
+// come closest to the object's, in a file that changed if there are several. What
+// head no longer has is looked for in base.
+func (l *locator) locate(f *policy.Finding) {
+	sides := []revision{{l.question.Head, l.directory.head}, {l.question.Base, l.directory.base}}
+	if f.State == policy.Fixed {
+		slices.Reverse(sides)
+	}
+	for _, r := range sides {
+		if r.side == nil || f.File != "" {
+			continue
+		}
+		f.File, f.Line = l.find(r, f.Object)
+	}
+	for _, r := range sides {
+		if r.side != nil && f.File == "" {
+			f.File, f.Line = generator(r.files, r.side.record.Paths(), f.Object.Name)
+		}
+	}
+}
+
+// revision is a directory's side and the files it was rendered from.
+type revision struct {
+	files Tree
+	side  *side
+}
+
+// find looks for the source of an object among what its side read.
+func (l *locator) find(r revision, ref gitops.ObjectRef) (file string, line int) {
+	if file, line = written(r.side.rendering.Objects, ref); file != "" {
+		return file, line
+	}
+	best := 0
+	for _, candidate := range r.side.record.Paths() {
+		for _, h := range l.read(r.files, candidate) {
+			score := likenessTo(h, ref)
+			if score > 0 && slices.Contains(l.directory.why, candidate) {
+				score++
+			}
+			if score > best {
+				best, file, line = score, candidate, h.Line
+			}
+		}
+	}
+	return file, line
+}
+
+// written is where the renderer itself says an object came from.
+func written(objects []manifest.Object, ref gitops.ObjectRef) (string, int) {
+	for _, o := range objects {
+		if o.Ref == ref {
+			return o.Origin.File, o.Origin.Line
+		}
+	}
+	return "", 0
+}
+
+// likenessTo is how close a document comes to being the source of an object,
+// whose name may have got a prefix or a suffix on the way: 0 is not at all.
+func likenessTo(h manifest.Header, ref gitops.ObjectRef) int {
+	switch {
+	case h.Kind != ref.Kind || h.Name == "":
+		return 0
+	case h.Name == ref.Name && (h.Namespace == "" || h.Namespace == ref.Namespace):
+		return 6
+	case h.Name == ref.Name:
+		return 4
+	case strings.HasPrefix(ref.Name, h.Name) || strings.HasSuffix(ref.Name, h.Name):
+		return 2
+	}
+	return 0
+}
+
+func (l *locator) read(files Tree, file string) []manifest.Header {
+	if ext := path.Ext(file); ext != ".yaml" && ext != ".yml" || target.IsKustomization(file) {
+		return nil
+	}
+	fact, err := files.Look(file, true)
+	if err != nil || fact.Kind != tree.File {
+		return nil
+	}
+	if headers, known := l.headers[fact.ID]; known {
+		return headers
+	}
+	var headers []manifest.Header
+	if manifest.Guard(file, fact.Data) == nil {
+		headers, _ = manifest.Headers(file, fact.Data)
+	}
+	if l.headers == nil {
+		l.headers = map[string][]manifest.Header{}
+	}
+	l.headers[fact.ID] = headers
+	return headers
+}
+
+// generator is the line of a kustomization that names the generator of an
+// object, or else the first line of the first one.
+func generator(files Tree, paths []string, name string) (string, int) {
+	first := ""
+	for _, file := range paths {
+		if !target.IsKustomization(file) {
+			continue
+		}
+		fact, err := files.Look(file, true)
+		if err != nil || fact.Kind != tree.File {
+			continue
+		}
+		if first == "" {
+			first = file
+		}
+		number := 0
+		for line := range bytes.Lines(fact.Data) {
+			number++
+			_, value, found := bytes.Cut(line, []byte("name: "))
+			stem := strings.Trim(string(value), "\"' \r\n")
+			if found && stem != "" && strings.HasPrefix(name, stem) {
+				return file, number
+			}
+		}
+	}
+	if first == "" {
+		return "", 0
+	}
+	return first, 1
+}

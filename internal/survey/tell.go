@@ -1,0 +1,155 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/davitops/davit/internal/diff"
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/policy"
+	"github.com/davitops/davit/internal/report"
+)
+
+// tell says what happens in each target of an affected directory.
+func (s Surveyor) tell(ctx context.Context, q Question, d *directory, masker *manifest.Masker) ([]report.Target, error) {
+	outcomes := map[[2]bool]report.Target{} // by which sides the target is on
+	var told []report.Target
+	for _, name := range slices.Sorted(maps.Keys(d.targets())) {
+		t := d.targets()[name]
+		sides := [2]bool{isOn(d.base, name), isOn(d.head, name)}
+		outcome, known := outcomes[sides]
+		if !known {
+			var err error
+			if outcome, err = s.outcome(ctx, q, d, sides, masker); err != nil {
+				return nil, fmt.Errorf("survey %s: %w", d.path, err)
+			}
+			outcomes[sides] = outcome
+		}
+		outcome.Name, outcome.Path, outcome.Claimant = t.Name(), t.Path, t.Claimant
+		outcome.Renderer, outcome.Environment, outcome.Cluster = string(t.Renderer), t.Environment, t.Cluster
+		told = append(told, outcome)
+	}
+	return told, nil
+}
+
+func isOn(s *side, name string) bool {
+	return s != nil && slices.ContainsFunc(s.targets, func(t gitops.Target) bool { return t.Name() == name })
+}
+
+// outcome compares a directory's two sides; sides says which of them count.
+func (s Surveyor) outcome(ctx context.Context, q Question, d *directory, sides [2]bool, masker *manifest.Masker) (report.Target, error) {
+	t := report.Target{Why: slices.Clone(d.why), Changes: []report.Change{}, Findings: []policy.Finding{}}
+	if t.Why == nil {
+		t.Why = []string{}
+	}
+	base, head := &side{}, &side{}
+	if sides[0] {
+		base = d.base
+	}
+	if sides[1] {
+		head = d.head
+	}
+	if t.Error = failure(base, head); t.Error != nil {
+		t.Status = report.Failed
+		return t, nil
+	}
+	if base.rendering.Problem != nil {
+		// What base deploys is not known, so neither is what changes.
+		base = &side{}
+	}
+	changes, err := diff.Sets(base.rendering.Objects, head.rendering.Objects, masker)
+	if err != nil {
+		return t, err
+	}
+	t.Status = status(sides, len(changes))
+	for _, c := range changes {
+		t.Changes = append(t.Changes, shown(c))
+	}
+	findings, err := s.judge(ctx, q, changes)
+	if err != nil {
+		return t, err
+	}
+	find := locator{question: q, directory: d}
+	for i := range findings {
+		find.locate(&findings[i])
+	}
+	t.Findings = append(t.Findings, findings...)
+	return t, nil
+}
+
+// failure is a head that can't be rendered. It existed if base failed in the
+// same way.
+func failure(base, head *side) *report.Error {
+	problem := head.rendering.Problem
+	if problem == nil {
+		return nil
+	}
+	state := policy.New
+	if was := base.rendering.Problem; was != nil {
+		state = policy.Existing
+	}
+	return &report.Error{Problem: *problem, State: state}
+}
+
+func status(sides [2]bool, changes int) report.Status {
+	switch {
+	case !sides[0]:
+		return report.Added
+	case !sides[1]:
+		return report.Removed
+	case changes == 0:
+		return report.Unchanged
+	}
+	return report.Changed
+}
+
+func shown(c diff.Change) report.Change {
+	told := report.Change{
+		Action: string(c.Action), Group: c.Ref.Group, Version: c.Ref.Version, Kind: c.Ref.Kind,
+		Namespace: c.Ref.Namespace, Name: c.Ref.Name, Diff: c.Text,
+		Object: c.Ref.String(), Replaced: c.Succeeded,
+	}
+	if c.Succeeds != nil {
+		told.Renamed, told.RenamedDiff = c.Succeeds.Name, c.SuccessorText
+	}
+	return told
+}
+
+// judge has the changes judged and keeps what the change made of the findings.
+// An object that only got another hash in its name is judged as one object.
+func (s Surveyor) judge(ctx context.Context, q Question, changes []diff.Change) ([]policy.Finding, error) {
+	predecessors := map[gitops.ObjectRef]diff.Change{}
+	for _, c := range changes {
+		if c.Succeeded {
+			predecessors[c.Ref] = c
+		}
+	}
+	successors := map[gitops.ObjectRef]gitops.ObjectRef{}
+	var judged []diff.Change
+	for _, c := range changes {
+		if c.Succeeded {
+			continue
+		}
+		if c.Succeeds != nil {
+			c.Before = predecessors[*c.Succeeds].Before
+			successors[c.Succeeds.Identity()] = c.Ref
+		}
+		judged = append(judged, c)
+	}
+	if len(judged) == 0 {
+		return nil, nil
+	}
+	base, head, err := s.Judge.Judge(ctx, q.Kubernetes, judged)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range base {
+		if successor, renamed := successors[f.Object.Identity()]; renamed {
+			base[i].Object = successor
+		}
+	}
+	return policy.Delta(base, head), nil
+}
