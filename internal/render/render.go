@@ -57,7 +57,7 @@ func Handle(files worker.Files, payload []byte) ([]byte, error) {
 	if !known {
 		return nil, fmt.Errorf("no renderer %q", job.Renderer)
 	}
-	objects, err := renderer(toTree{files}, job.Path)
+	objects, err := renderer(files, job.Path)
 	var problem *manifest.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return nil, err
@@ -135,7 +135,7 @@ func (c Client) Render(ctx context.Context, files tree.Files, t gitops.Target, h
 	if err != nil {
 		return manifest.Rendering{}, nil, fmt.Errorf("encode the render job: %w", err)
 	}
-	result, err := c.Runner.Run(ctx, worker.Job{Kind: Job, Payload: payload, Files: toWorker{files}, Domain: c.Domain, Hints: hints})
+	result, err := c.Runner.Run(ctx, worker.Job{Kind: Job, Payload: payload, Files: files, Domain: c.Domain, Hints: hints})
 	var death *worker.Death
 	if errors.As(err, &death) {
 		problem := fatal(death)
@@ -149,7 +149,7 @@ func (c Client) Render(ctx context.Context, files tree.Files, t gitops.Target, h
 	if err != nil {
 		return manifest.Rendering{}, nil, err
 	}
-	record, err := tree.Observe(files, uses(result.Used))
+	record, err := tree.Observe(files, result.Questions())
 	return rendering, record, err
 }
 

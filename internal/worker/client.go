@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -53,11 +52,12 @@ func (c *client) Look(name string, content bool) (Fact, error) {
 	return f, nil
 }
 
-// List answers from a directory the parent sent whole, or asks.
+// List answers from a directory the parent sent whole, or asks. What is no
+// directory has no entries.
 func (c *client) List(name string) ([]Entry, error) {
 	p := path.Clean(name)
 	if !validPath(p) {
-		return nil, fmt.Errorf("list %q: %w", p, fs.ErrNotExist)
+		return nil, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,7 +69,7 @@ func (c *client) List(name string) ([]Entry, error) {
 		}
 		if f.Kind != Dir {
 			c.note(Use{Path: p})
-			return nil, fmt.Errorf("list %q: %w", p, notListable(f.Kind))
+			return nil, nil
 		}
 		if l, whole = c.dirs[p]; !whole {
 			c.fatal(fmt.Errorf("listing of %q was asked for and not sent: %w", p, errMalformed))
@@ -77,14 +77,6 @@ func (c *client) List(name string) ([]Entry, error) {
 	}
 	c.note(Use{Path: p, Listed: true})
 	return slices.Clone(l.entries), nil
-}
-
-// notListable is the reason why what is not a directory has no entries.
-func notListable(k Kind) error {
-	if k == File || k == Refused {
-		return ErrNotDirectory
-	}
-	return fs.ErrNotExist
 }
 
 // known answers without a question: from a fact, or because the directory above

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -44,9 +43,9 @@ func TestMain(m *testing.M) {
 
 // tree is a Files over a map of paths to contents. A value that begins with
 // "-> " is a link to that path, which is taken from the root.
-type tree map[string]string
+type contents map[string]string
 
-func (t tree) resolve(p string) string {
+func (t contents) resolve(p string) string {
 	for range 40 {
 		target, ok := strings.CutPrefix(t[p], "-> ")
 		if !ok {
@@ -63,7 +62,7 @@ func (t tree) resolve(p string) string {
 	return p
 }
 
-func (t tree) Look(p string, content bool) (Fact, error) {
+func (t contents) Look(p string, content bool) (Fact, error) {
 	real := t.resolve(p)
 	if !validPath(real) {
 		return Fact{Path: p, Kind: Outside}, nil
@@ -81,7 +80,7 @@ func (t tree) Look(p string, content bool) (Fact, error) {
 	return Fact{Path: p}, nil
 }
 
-func (t tree) names(dir string) []string {
+func (t contents) names(dir string) []string {
 	var out []string
 	for p := range t {
 		rest, ok := strings.CutPrefix(p, dir+"/")
@@ -97,7 +96,7 @@ func (t tree) names(dir string) []string {
 	return slices.Compact(out)
 }
 
-func (t tree) List(p string) ([]Entry, error) {
+func (t contents) List(p string) ([]Entry, error) {
 	var out []Entry
 	for _, n := range t.names(t.resolve(p)) {
 		f, err := t.Look(join(p, n), false)
@@ -105,9 +104,6 @@ func (t tree) List(p string) ([]Entry, error) {
 			return nil, err
 		}
 		out = append(out, Entry{Name: n, Kind: f.Kind})
-	}
-	if len(out) == 0 {
-		return nil, fs.ErrNotExist
 	}
 	return out, nil
 }

@@ -33,7 +33,7 @@ func wantDeath(t *testing.T, err error, want Class) *Death {
 }
 
 func TestBreachesOfTheProtocol(t *testing.T) {
-	files := tree{"big/file": strings.Repeat("x", mib)}
+	files := contents{"big/file": strings.Repeat("x", mib)}
 	classes := map[string]Class{
 		"flood": Timeout, "stall": Timeout, "ask for ever": Limit, "huge result": Limit,
 		"half a frame": Crash, "no filter": Sandbox,
@@ -70,7 +70,7 @@ func TestCancelEndsAWorkerThatNeverStands(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	big := tree{"file": strings.Repeat("x", 2*mib)}
+	big := contents{"file": strings.Repeat("x", 2*mib)}
 	const off = 1 << 40 // bytes: a limit that no test reaches
 	for _, c := range []struct {
 		name string
@@ -274,7 +274,7 @@ func TestManyJobsAtOnce(t *testing.T) {
 	for i := range jobs {
 		wg.Go(func() {
 			want := fmt.Sprint(i)
-			files := tree{"dir/kustomization.yaml": want}
+			files := contents{"dir/kustomization.yaml": want}
 			res, err := p.Run(context.Background(), Job{Kind: "script", Domain: fmt.Sprint(i % 4), Files: files,
 				Payload: []byte("read dir/kustomization.yaml")})
 			if err != nil || !strings.Contains(string(res.Payload), fmt.Sprintf("%q", want)) {
@@ -324,7 +324,7 @@ func TestCancelAndClose(t *testing.T) {
 var errTree = errors.New("the mirror is gone")
 
 // brokenTree cannot be read.
-type brokenTree struct{ tree }
+type brokenTree struct{ contents }
 
 func (brokenTree) Look(string, bool) (Fact, error) { return Fact{}, errTree }
 
@@ -341,7 +341,7 @@ func TestTreeErrorIsNotTheWorkersDeath(t *testing.T) {
 
 func TestOrdinaryWorkNeedsNoForbiddenCall(t *testing.T) {
 	p := newPool(t, Options{KillOnDenied: true, Workers: 1})
-	files := tree{"a/kustomization.yaml": "resources: [b.yaml]", "a/b.yaml": "kind: B"}
+	files := contents{"a/kustomization.yaml": "resources: [b.yaml]", "a/b.yaml": "kind: B"}
 	for range 20 {
 		res, err := p.Run(context.Background(), Job{Kind: "normal", Files: files, Payload: []byte("read a/kustomization.yaml\nread a/b.yaml")})
 		if err != nil {
@@ -394,7 +394,7 @@ func BenchmarkStart(b *testing.B) {
 }
 
 func BenchmarkJob(b *testing.B) {
-	files := tree{}
+	files := contents{}
 	for i := range 10 {
 		files[fmt.Sprintf("a/%d.yaml", i)] = strings.Repeat("x", 1000)
 	}

@@ -19,55 +19,33 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/davitops/davit/internal/tree"
 )
 
-// Kind says what is at a path.
-type Kind uint8
+// The facts that cross the socket are those of a tree.
+type (
+	// Kind says what is at a path.
+	Kind = tree.Kind
+	// Fact is what the parent says is at a path; its ID stays with the parent.
+	Fact = tree.Fact
+	// Entry is one name in a directory.
+	Entry = tree.Name
+	// Files answers what is in a tree. The parent's tree implements it, and in the
+	// worker the other end of the socket does. An error means that the tree could
+	// not be read, which ends the job.
+	Files = tree.Files
+)
 
-// The kinds there are.
+// The kinds under the names this package uses; Refused is there and not served.
 const (
-	Absent  Kind = iota
-	Dir          // a directory; a submodule is an empty one
-	File         // a file whose content is served when asked for
-	Outside      // a link, or a path, that leaves the tree
-	Refused      // a file that is there and not served, because it is too large
-	kinds
+	Absent  = tree.Absent
+	Dir     = tree.Dir
+	File    = tree.File
+	Outside = tree.Outside
+	Refused = tree.TooLarge
+	kinds   = tree.TooLarge + 1
 )
-
-// String names the kind for messages.
-func (k Kind) String() string {
-	if k >= kinds {
-		return "unknown"
-	}
-	return [...]string{"absent", "directory", "file", "outside", "refused"}[k]
-}
-
-// Fact is what the parent says is at a path. Path is slash-separated and
-// relative to the repository's root, which is ".".
-type Fact struct {
-	Path string
-	Kind Kind
-	Real string // Path after links were followed; empty where nothing is
-	Has  bool   // Data was sent; an empty file has it too
-	Data []byte
-}
-
-// Entry is one name in a directory. Its kind is the one after links were followed.
-type Entry struct {
-	Name string
-	Kind Kind
-}
-
-// Files answers what is in a tree. The parent's tree implements it, and in the
-// worker the other end of the socket does. An error means that the tree could
-// not be read, which ends the job; a missing path is a Fact of kind Absent.
-type Files interface {
-	// Look says what is at path. A File has its content if content is true.
-	Look(path string, content bool) (Fact, error)
-	// List returns a directory's entries sorted by name. Listing what is not a
-	// directory is an error that wraps ErrNotDirectory or fs.ErrNotExist.
-	List(path string) ([]Entry, error)
-}
 
 // Handler does one kind of job in the worker. The payload it returns goes to the
 // parent; an error becomes a JobError there. To say that the process must not be
@@ -89,6 +67,19 @@ type Use struct {
 	Path    string
 	Listed  bool // the names in it were read
 	Content bool // its bytes were read
+}
+
+// Questions are what a later look at the same tree must answer alike for the job
+// to have the same result.
+func (r Result) Questions() []tree.Use {
+	questions := make([]tree.Use, 0, len(r.Used))
+	for _, u := range r.Used {
+		questions = append(questions, tree.Use{Path: u.Path})
+		if u.Listed {
+			questions = append(questions, tree.Use{Path: u.Path, Listed: true})
+		}
+	}
+	return questions
 }
 
 // Result is what a job returned.
@@ -205,8 +196,6 @@ var (
 	ErrDirty = errors.New("worker is dirty")
 	// ErrClosed says that the pool was closed.
 	ErrClosed = errors.New("worker pool is closed")
-	// ErrNotDirectory says that what was to be listed is not a directory.
-	ErrNotDirectory = errors.New("not a directory")
 	// ErrNoNetwork is what every HTTP request in a worker fails with.
 	ErrNoNetwork = errors.New("a worker has no network")
 )
