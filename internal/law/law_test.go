@@ -40,7 +40,7 @@ var rooms = []room{
 
 	{"git", false, []string{"tree"}, "an adapter fills the facts of one core room"},
 	{"worker", false, []string{"tree"}, "it runs jobs and knows none"},
-	{"render", false, []string{"gitops", "tree", "manifest", "worker"}, ""},
+	{"render", false, []string{"gitops", "tree", "manifest", "target", "worker"}, ""},
 	{"engine", false, []string{"gitops", "manifest", "diff", "policy", "worker", "engine/builtin"}, "the registry names each engine once"},
 	{"engine/builtin", false, []string{"gitops", "manifest", "policy"}, ""},
 	{"survey", false, []string{"gitops", "tree", "manifest", "target", "diff", "policy", "report"}, "the core, and interfaces of its own"},

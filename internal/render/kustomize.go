@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/tree"
 	"github.com/davitops/davit/internal/worker"
 )
@@ -156,8 +157,12 @@ func (f *fileSystem) ReadFile(name string) ([]byte, error) {
 }
 
 // guard is manifest.Guard for what may be read as YAML. Files of other names
-// may hold any bytes, as content of a generated ConfigMap, but no bombs.
+// may hold any bytes, as content of a generated ConfigMap, but no bombs. Of a
+// kustomization's field that is given twice kustomize would silently use one.
 func guard(file string, data []byte) *manifest.Problem {
+	if target.IsKustomization(file) {
+		return manifest.CheckYAML(file, data)
+	}
 	problem := manifest.Guard(file, data)
 	if problem != nil && problem.Code == manifest.Encoding && !namesYAML(file) {
 		return nil
@@ -170,7 +175,7 @@ func namesYAML(file string) bool {
 	case ".yaml", ".yml", ".json":
 		return true
 	}
-	return path.Base(file) == "Kustomization"
+	return false
 }
 
 // CleanedAbs implements filesys.FileSystem. What it returns has no links in it,

@@ -38,6 +38,7 @@ func discover(q Question) (found, error) {
 	}
 	f.base = target.Discover(q.Base.Entries(), markers, before.config)
 	f.head = target.Discover(q.Head.Entries(), markers, before.config)
+	keepSpoiled(f.base, &f.head)
 	f.notes = slices.Clone(f.head.Notes)
 	f.errors = configErrors(before, after)
 	if !bytes.Equal(before.data, after.data) && len(after.problems) == 0 {
@@ -45,6 +46,17 @@ func discover(q Question) (found, error) {
 		f.notes = append(f.notes, configNote(f.head.Targets, then.Targets))
 	}
 	return f, nil
+}
+
+// keepSpoiled keeps a directory a target of head that was one of base and is none
+// any more only because of a document that does not belong there: that is a
+// mistake to be told, not a wish to delete all that the directory deployed.
+func keepSpoiled(base target.Found, head *target.Found) {
+	for _, t := range base.Targets {
+		if slices.Contains(head.Spoiled, t.Path) {
+			head.Targets = append(head.Targets, t)
+		}
+	}
 }
 
 // readMarkers decodes the marker files of a tree that are not decoded yet.

@@ -17,10 +17,13 @@ import (
 )
 
 // Found is what Discover found: targets sorted by name, and sentences about
-// directories that look like targets and are none.
+// directories that look like targets and are none. Spoiled are directories of
+// YAML that are no targets only because a document in them is no Kubernetes
+// object, or can't be read.
 type Found struct {
 	Targets []gitops.Target
 	Notes   []string
+	Spoiled []string
 }
 
 // Markers returns the entries whose content Discover wants to know: every
@@ -50,21 +53,32 @@ func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config)
 		d.add(e, markers[KeyOf(e)])
 	}
 	directories := map[string]gitops.Renderer{}
+	var spoiled []string
 	for directory, has := range d.plain {
-		if has.deployable && !has.other && !d.mentioned[directory] {
+		switch {
+		case d.mentioned[directory]:
+		case has.deployable && !has.other:
 			directories[directory] = gitops.Plain
+		case has.other || has.broken:
+			spoiled = append(spoiled, directory)
+		}
+	}
+	found := d.choose(directories, config)
+	slices.Sort(spoiled)
+	found.Spoiled = spoiled
+	return found
+}
+
+// choose adds the kustomizations to the plain directories and makes targets of
+// what the configuration, or else convention, says are some.
+func (d *discovery) choose(directories map[string]gitops.Renderer, config Config) Found {
+	for directory, deployable := range d.roots {
+		if len(config.targets) > 0 || deployable && !d.named[directory] {
+			directories[directory] = gitops.Kustomize
 		}
 	}
 	if len(config.targets) > 0 {
-		for directory := range d.roots {
-			directories[directory] = gitops.Kustomize
-		}
 		return config.match(directories)
-	}
-	for directory, deployable := range d.roots {
-		if deployable && !d.named[directory] {
-			directories[directory] = gitops.Kustomize
-		}
 	}
 	return config.byConvention(directories)
 }
@@ -82,7 +96,9 @@ func (d *discovery) add(e tree.Entry, marker Marker) {
 	if IsKustomization(e.Path) && !marker.claims {
 		d.roots[directory] = !marker.component
 		for _, reference := range marker.builds {
-			d.named[path.Join(directory, reference)] = true
+			if named := path.Join(directory, reference); named != directory {
+				d.named[named] = true
+			}
 		}
 		for _, reference := range marker.mentions {
 			d.mentioned[path.Dir(path.Join(directory, reference))] = true
@@ -92,6 +108,7 @@ func (d *discovery) add(e tree.Entry, marker Marker) {
 	has := d.plain[directory]
 	has.deployable = has.deployable || marker.deployable
 	has.other = has.other || marker.other
+	has.broken = has.broken || marker.broken
 	d.plain[directory] = has
 }
 
@@ -99,6 +116,7 @@ func (d *discovery) add(e tree.Entry, marker Marker) {
 type contents struct {
 	deployable bool // one at least is an object that this directory deploys
 	other      bool // one at least is no Kubernetes object
+	broken     bool // one at least can't be read; who renders the directory says why
 }
 
 // near is where plain directories can't be: in, above or below a directory with

@@ -45,20 +45,34 @@ func DecodeMarker(file string, data []byte) Marker {
 		return Marker{contents: contents{deployable: true}}
 	}
 	if len(data) > maxMarker || manifest.Guard(file, data) != nil {
-		return Marker{contents: contents{other: true}}
+		return Marker{contents: broken(data)}
 	}
 	marker := Marker{}
 	headers, problem := manifest.Headers(file, data)
-	marker.other = problem != nil
+	if problem != nil {
+		marker.contents = broken(data)
+	}
 	for _, h := range headers {
 		marker.other = marker.other || !h.IsObject()
 		marker.deployable = marker.deployable || h.IsObject() && !claims(h)
 	}
-	marker.claims = len(headers) > 0 && !marker.other && !marker.deployable
+	marker.claims = len(headers) > 0 && !marker.other && !marker.deployable && !marker.broken
 	if IsKustomization(file) && !marker.claims {
 		marker.readKustomization(data)
 	}
 	return marker
+}
+
+// broken is what a file that can't be read is taken for: a deployable object if
+// it looks like one, so that its fault is told instead of passed over. Templates
+// of other tools look like objects too, but for their braces.
+func broken(data []byte) contents {
+	looks := topLevel(data, "apiVersion:") && topLevel(data, "kind:") && !bytes.Contains(data, []byte("{{"))
+	return contents{broken: true, deployable: looks}
+}
+
+func topLevel(data []byte, key string) bool {
+	return bytes.HasPrefix(data, []byte(key)) || bytes.Contains(data, []byte("\n"+key))
 }
 
 func (m *Marker) readKustomization(data []byte) {
