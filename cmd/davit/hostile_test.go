@@ -104,7 +104,6 @@ func previewWith(t *testing.T, traps *traps, dir string) (hostilePreview, result
 // canary is a value that must appear nowhere.
 const canary = "zQ7vW2kX9pL4mN8rT3yB6hJ1"
 
-
 func checkEnd(t *testing.T, r row, p hostilePreview, result result) {
 	t.Helper()
 	if r.code == "ok" {

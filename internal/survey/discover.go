@@ -16,6 +16,7 @@ import (
 // found is what the two revisions deploy, by the configuration of base.
 type found struct {
 	base, head target.Found
+	markers    map[target.MarkerKey]target.Marker
 	errors     []report.Error
 	notes      []string
 }
@@ -36,6 +37,7 @@ func discover(q Question) (found, error) {
 	if err != nil {
 		return f, err
 	}
+	f.markers = markers
 	f.base = target.Discover(q.Base.Entries(), markers, before.config)
 	f.head = target.Discover(q.Head.Entries(), markers, before.config)
 	keepSpoiled(f.base, &f.head)

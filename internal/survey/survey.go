@@ -22,6 +22,7 @@ import (
 	"github.com/davitops/davit/internal/manifest"
 	"github.com/davitops/davit/internal/policy"
 	"github.com/davitops/davit/internal/report"
+	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/tree"
 )
 
@@ -68,6 +69,9 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		return report.Preview{}, err
 	}
 	work := directories(found.base.Targets, found.head.Targets, q.Path)
+	if err := passOver(q, found.markers, work); err != nil {
+		return report.Preview{}, err
+	}
 	if err := s.render(ctx, q, work); err != nil {
 		return report.Preview{}, err
 	}
@@ -100,6 +104,7 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 type directory struct {
 	path       string
 	base, head *side
+	untouched  bool // the change touches nothing that rendering it could read
 	affected   bool
 	why        []string // the paths it reads that differ
 }
@@ -141,8 +146,8 @@ func directories(base, head []gitops.Target, below string) []*directory {
 	return slices.SortedFunc(maps.Values(byPath), func(a, b *directory) int { return strings.Compare(a.path, b.path) })
 }
 
-func isBelow(path, top string) bool {
-	return top == "" || top == "." || path == top || strings.HasPrefix(path, top+"/")
+func isBelow(directory, top string) bool {
+	return top == "" || top == "." || directory == top || strings.HasPrefix(directory, top+"/")
 }
 
 // targets are those of both sides, by name.
@@ -189,6 +194,9 @@ func (s Surveyor) render(ctx context.Context, q Question, work []*directory) err
 
 // renderBoth renders base, and head if what base read differs there.
 func (s Surveyor) renderBoth(ctx context.Context, q Question, d *directory) error {
+	if d.untouched {
+		return nil
+	}
 	if d.base != nil {
 		if err := s.renderSide(ctx, q.Base, d.base, nil); err != nil {
 			return err
@@ -213,8 +221,44 @@ func (s Surveyor) renderBoth(ctx context.Context, q Question, d *directory) erro
 	return s.renderSide(ctx, q.Head, d.head, hints)
 }
 
+// passOver marks the directories that the change can't affect, so that the cost
+// is that of the change and not of the repository.
+func passOver(q Question, markers map[target.MarkerKey]target.Marker, work []*directory) error {
+	changed := changedPaths(q.Base.Entries(), q.Head.Entries())
+	for _, d := range work {
+		if d.base == nil || d.head == nil || !sameTargets(d.base.targets, d.head.targets) {
+			continue
+		}
+		reach, known, err := target.ReachOf(d.base.targets[0], q.Base, markers)
+		if err != nil {
+			return fmt.Errorf("survey %s: %w", d.path, err)
+		}
+		d.untouched = known && !slices.ContainsFunc(changed, reach.Touches)
+	}
+	return nil
+}
+
+// changedPaths are the paths at which two revisions have different entries.
+func changedPaths(base, head []tree.Entry) []string {
+	was := make(map[string]tree.Entry, len(base))
+	for _, e := range base {
+		was[e.Path] = e
+	}
+	var changed []string
+	for _, e := range head {
+		if was[e.Path] != e {
+			changed = append(changed, e.Path)
+		}
+		delete(was, e.Path)
+	}
+	for gone := range was {
+		changed = append(changed, gone)
+	}
+	return changed
+}
+
 func sameTargets(a, b []gitops.Target) bool {
-	return slices.EqualFunc(a, b, func(a, b gitops.Target) bool { return a.Name() == b.Name() })
+	return slices.EqualFunc(a, b, func(a, b gitops.Target) bool { return a.Name() == b.Name() && a.Renderer == b.Renderer })
 }
 
 func (s Surveyor) renderSide(ctx context.Context, files Tree, side *side, hints []string) error {

@@ -101,7 +101,9 @@ func (d *discovery) add(e tree.Entry, marker Marker) {
 			}
 		}
 		for _, reference := range marker.mentions {
-			d.mentioned[path.Dir(path.Join(directory, reference))] = true
+			if isYAML(reference) {
+				d.mentioned[path.Dir(path.Join(directory, reference))] = true
+			}
 		}
 		return
 	}

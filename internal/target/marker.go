@@ -16,7 +16,9 @@ import (
 type Marker struct {
 	component bool     // a kustomization that only others can use
 	builds    []string // what a kustomization builds upon: resources, bases, components
-	mentions  []string // every string of it that could be the path of a file
+	mentions  []string // every string of it that could be a path
+	read      bool     // a kustomization that could be read
+	plugins   bool     // a kustomization with plugins, which may read what their own files name
 	claims    bool     // it holds nothing but objects by which other deployers claim directories
 	contents
 }
@@ -80,8 +82,11 @@ func (m *Marker) readKustomization(data []byte) {
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&document); err != nil || len(document.Content) == 0 {
 		return
 	}
+	m.read = true
 	for key, value := range manifest.Pairs(document.Content[0]) {
 		switch key.Value {
+		case "generators", "transformers", "validators":
+			m.plugins = true
 		case "kind":
 			m.component = value.Value == "Component"
 		case "resources", "bases", "components":
@@ -95,16 +100,15 @@ func (m *Marker) readKustomization(data []byte) {
 	}
 }
 
-// mention collects the scalars that could name a file, with "key=" before the
-// name as generators have it.
+// mention collects the scalars that could be a path, whole and, as generators
+// have it, behind "key=".
 func (m *Marker) mention(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
-		name := n.Value
-		if _, after, found := strings.Cut(name, "="); found {
-			name = after
-		}
-		if isPath(name) && path.Ext(name) != "" {
-			m.mentions = append(m.mentions, name)
+		_, behind, _ := strings.Cut(n.Value, "=")
+		for _, name := range []string{n.Value, behind} {
+			if couldBePath(name) {
+				m.mentions = append(m.mentions, name)
+			}
 		}
 		return
 	}
@@ -113,7 +117,12 @@ func (m *Marker) mention(n *yaml.Node) {
 	}
 }
 
-// isPath reports whether a string could be a path inside the repository.
-func isPath(s string) bool {
-	return s != "" && len(s) < 512 && !strings.ContainsAny(s, "\n\x00") && !strings.Contains(s, "://") && !path.IsAbs(s)
+// maxPath is the longest path in bytes that git and Linux allow.
+const maxPath = 4096
+
+func couldBePath(s string) bool {
+	return s != "" && len(s) <= maxPath && !strings.ContainsAny(s, "\n\x00") && !path.IsAbs(s)
 }
+
+// isPath reports whether a string names a path rather than something remote.
+func isPath(s string) bool { return couldBePath(s) && !strings.Contains(s, "://") }
