@@ -153,11 +153,11 @@ func repositoryOf(t testing.TB, archive *txtar.Archive) string {
 	git(t, dir, "init", "--quiet", "--initial-branch=main")
 	for _, side := range []string{"base", "head"} {
 		for _, f := range archive.Files {
-			name, is := strings.CutPrefix(f.Name, side+"/")
-			if !is {
-				continue
+			if name, is := cutSide(f.Name, side); is {
+				if err := writeOrDelete(filepath.Join(dir, name), f.Data); err != nil {
+					t.Fatal(err)
+				}
 			}
-			place(t, filepath.Join(dir, name), f.Data)
 		}
 		git(t, dir, "add", "--all")
 		git(t, dir, "commit", "--quiet", "--allow-empty", "-m", side)
@@ -168,24 +168,22 @@ func repositoryOf(t testing.TB, archive *txtar.Archive) string {
 	return dir
 }
 
-func place(t testing.TB, path string, data []byte) {
-	t.Helper()
-	if strings.TrimSpace(string(data)) == "(deleted)" {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		return
+// cutSide returns the path of a sample's file in the repository, if it is one of
+// that side.
+func cutSide(name, side string) (string, bool) { return strings.CutPrefix(name, side+"/") }
+
+// writeOrDelete puts a sample's file into place. "(deleted)" deletes it, and
+// "link: TARGET" makes it a link.
+func writeOrDelete(path string, data []byte) error {
+	text := strings.TrimSpace(string(data))
+	if text == "(deleted)" {
+		return os.Remove(path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if link, is := strings.CutPrefix(string(data), "link: "); is {
-		if err := os.Symlink(strings.TrimSpace(link), path); err != nil {
-			t.Fatal(err)
-		}
-		return
+	if link, is := strings.CutPrefix(text, "link: "); is {
+		return os.Symlink(link, path)
 	}
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(path, data, 0o644)
 }

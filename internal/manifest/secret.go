@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,30 +22,46 @@ type Masker struct {
 	names map[string]string
 }
 
-// Mask replaces, in place, what a decoded Secret must not show: the values of
-// data and stringData, and any other text of it that repeats one of them.
+// Mask replaces, in place, what a decoded Secret must not show: all values but
+// its identity, its type and its metadata, and in the metadata any text that
+// repeats a value. A field with a misspelled name is masked like the one it was
+// meant to be.
 func (m *Masker) Mask(secret map[string]any) {
 	var values []string
-	for _, field := range []string{"data", "stringData"} {
-		switch entries := secret[field].(type) {
-		case nil:
-		case map[string]any:
-			for _, key := range sortedKeys(entries) {
-				value := plainText(field, entries[key])
-				values = append(values, value, fmt.Sprint(entries[key]))
-				entries[key] = m.name(value)
-			}
-		default:
-			secret[field] = m.name(fmt.Sprint(entries))
-		}
-	}
 	for _, field := range sortedKeys(secret) {
 		switch field {
-		case "apiVersion", "kind", "type", "data", "stringData":
-		default:
-			secret[field] = m.scrub(secret[field], values, field == "metadata")
+		case "apiVersion", "kind", "type", "metadata", "immutable":
+			continue
 		}
+		entries, isMap := secret[field].(map[string]any)
+		if !isMap {
+			secret[field] = m.name(fmt.Sprint(secret[field]))
+			continue
+		}
+		masked := make(map[string]any, len(entries))
+		for _, key := range sortedKeys(entries) {
+			value := plainText(field, entries[key])
+			values = append(values, value, fmt.Sprint(entries[key]))
+			masked[m.key(key)] = m.name(value)
+		}
+		secret[field] = masked
 	}
+	if metadata, given := secret["metadata"]; given {
+		secret["metadata"] = m.scrub(metadata, values, true)
+	}
+}
+
+var secretKey = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
+
+// IsSecretKey reports whether a text can be a key of a Secret. What can't be one
+// got there by mistake, such as a line of a file of values, and may be a value.
+func IsSecretKey(text string) bool { return secretKey.MatchString(text) }
+
+func (m *Masker) key(key string) string {
+	if IsSecretKey(key) {
+		return key
+	}
+	return m.name(key)
 }
 
 func sortedKeys(entries map[string]any) []string {

@@ -28,11 +28,20 @@ func plainSecret(o *object) []hit {
 			}
 			hits = append(hits, hit{
 				subject: fmt.Sprintf("%s[%s]", field, plain(key)),
-				what:    fmt.Sprintf("the key %s under %s holds a clear value", manifest.Quote(key), field),
+				what:    fmt.Sprintf("the key %s under %s holds a clear value", shownKey(key), field),
 			})
 		}
 	}
 	return hits
+}
+
+// shownKey is a key in words. What can't be a key may be a value that got there by
+// mistake.
+func shownKey(key string) string {
+	if manifest.IsSecretKey(key) {
+		return manifest.Quote(key)
+	}
+	return "(not a valid one)"
 }
 
 // protected reports whether a value tells nothing. A value that the API would
