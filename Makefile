@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build setup playground test e2e bench lint generate clean
+.PHONY: help build demo setup playground test e2e bench lint generate clean
 
 GO       ?= go
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/davit
@@ -18,6 +18,21 @@ help: ## Show what there is
 
 build: ## Build bin/davit
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/davit ./cmd/davit
+
+# unpack SAMPLE SIDE DIR writes the files that a sample has on one side.
+unpack = awk -v side="$(2)/" -v dir="$(3)/" '/^-- .* --$$/ {out = ""; if (index($$2, side) == 1) { \
+	out = dir substr($$2, length(side) + 1); d = out; sub("/[^/]*$$", "", d); system("mkdir -p " d); printf "" > out }; next} \
+	out != "" {print > out}' testdata/samples/$(1).txtar
+
+demo: build ## Show what Davit says of a pull request, on a sample repository
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	git="git -C $$dir -c user.name=demo -c user.email=demo@localhost -c commit.gpgsign=false"; \
+	$$git init --quiet --initial-branch=main; \
+	$(call unpack,release,base,$$dir); $$git add --all; $$git commit --quiet -m "The shop as it is deployed"; \
+	$$git checkout --quiet -b release-1.5; \
+	$(call unpack,release,head,$$dir); $$git add --all; $$git commit --quiet -m "Release 1.5"; \
+	echo "\$$ git diff --stat main"; $$git --no-pager diff --stat main; \
+	echo; echo "\$$ davit preview"; bin/davit preview -C "$$dir" || test $$? = 1
 
 setup: playground ## Install what tests need: Debian packages, and the playground
 	@command -v git >/dev/null || { echo "installing git"; apt-get update -qq && apt-get install -y -qq git >/dev/null; }

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"bytes"
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (l *locator) locate(f *policy.Finding) {
 		if r.side == nil || f.File != "" {
 			continue
 		}
-		f.File, f.Line = l.find(r, f.Object)
+		f.File, f.Line = l.find(r, f.Object, f.Subject)
 	}
 	for _, r := range sides {
 		if r.side != nil && f.File == "" {
@@ -47,24 +48,54 @@ type revision struct {
 	side  *side
 }
 
-// find looks for the source of an object among what its side read.
-func (l *locator) find(r revision, ref gitops.ObjectRef) (file string, line int) {
+// source is a document that an object may have been made of.
+type source struct {
+	file     string
+	line     int
+	likeness int  // of its name to the object's
+	steps    int  // how much of the field it holds
+	changed  bool // the change touches its file
+}
+
+// better reports whether s is more probably where a field was written than t.
+func (s source) better(t source) bool {
+	for _, order := range [...]int{cmp.Compare(s.likeness, t.likeness), cmp.Compare(s.steps, t.steps)} {
+		if order != 0 {
+			return order > 0
+		}
+	}
+	return s.changed && !t.changed
+}
+
+// find looks for a field of an object among what its side read. The base that
+// holds an object and the patches on it have its name alike; the one with most of
+// the field is where it was written.
+func (l *locator) find(r revision, ref gitops.ObjectRef, field string) (file string, line int) {
 	if file, line = written(r.side.rendering.Objects, ref); file != "" {
+		line, _ = l.field(r, file, line, field)
 		return file, line
 	}
-	best := 0
+	var best source
 	for _, candidate := range r.side.record.Paths() {
 		for _, h := range l.read(r.files, candidate) {
-			score := likenessTo(h, ref)
-			if score > 0 && slices.Contains(l.directory.why, candidate) {
-				score++
+			s := source{file: candidate, likeness: likenessTo(h, ref), changed: slices.Contains(l.directory.why, candidate)}
+			if s.likeness == 0 || s.likeness < best.likeness {
+				continue
 			}
-			if score > best {
-				best, file, line = score, candidate, h.Line
+			if s.line, s.steps = l.field(r, candidate, h.Line, field); s.better(best) {
+				best = s
 			}
 		}
 	}
-	return file, line
+	return best.file, best.line
+}
+
+func (l *locator) field(r revision, file string, line int, field string) (int, int) {
+	fact, err := r.files.Look(file, true)
+	if err != nil || field == "" || manifest.Guard(file, fact.Data) != nil {
+		return line, 0
+	}
+	return manifest.Locate(fact.Data, line, field)
 }
 
 // written is where the renderer itself says an object came from.
@@ -81,14 +112,12 @@ func written(objects []manifest.Object, ref gitops.ObjectRef) (string, int) {
 // whose name may have got a prefix or a suffix on the way: 0 is not at all.
 func likenessTo(h manifest.Header, ref gitops.ObjectRef) int {
 	switch {
-	case h.Kind != ref.Kind || h.Name == "":
+	case h.Kind != ref.Kind || h.Name == "" || h.Namespace != "" && ref.Namespace != "" && h.Namespace != ref.Namespace:
 		return 0
-	case h.Name == ref.Name && (h.Namespace == "" || h.Namespace == ref.Namespace):
-		return 6
 	case h.Name == ref.Name:
-		return 4
-	case strings.HasPrefix(ref.Name, h.Name) || strings.HasSuffix(ref.Name, h.Name):
 		return 2
+	case strings.HasPrefix(ref.Name, h.Name) || strings.HasSuffix(ref.Name, h.Name):
+		return 1
 	}
 	return 0
 }

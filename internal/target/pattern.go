@@ -54,10 +54,12 @@ func (c Config) match(directories map[string]gitops.Renderer) Found {
 					"%s is no target: %s, which its name gives for {%s}, is not a DNS label", manifest.Quote(directory), manifest.Quote(captures[bad]), bad))
 				break
 			}
-			t := gitops.Target{Path: directory, Renderer: renderer}
-			t.Environment, t.Cluster = c.placeOf(directory)
-			t.Environment = cmp.Or(captures["environment"], t.Environment)
-			t.Cluster = cmp.Or(captures["cluster"], t.Cluster)
+			environment, cluster := c.placeOf(directory)
+			t := gitops.Target{Path: directory, Renderer: renderer,
+				Environment: cmp.Or(captures["environment"], environment), Cluster: captures["cluster"]}
+			if e := c.environment(t.Environment); t.Cluster == "" && (e == nil || len(e.Clusters) == 0) {
+				t.Cluster = cluster
+			}
 			found.Targets = append(found.Targets, c.perCluster(t)...)
 			break
 		}
