@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .PHONY: help build demo setup playground test e2e bench lint generate clean
 
 GO       ?= go
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/davit
 # The playground is built once for each state of its sources.
 PLAYGROUND_KEY := $(shell cat deploy/playground/*.go deploy/playground/go.mod deploy/playground/go.sum | sha256sum | cut -c1-16)
@@ -17,7 +18,7 @@ help: ## Show what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## Build bin/davit
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/davit ./cmd/davit
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/davit ./cmd/davit
 
 # unpack SAMPLE SIDE DIR writes the files that a sample has on one side.
 unpack = awk -v side="$(2)/" -v dir="$(3)/" '/^-- .* --$$/ {out = ""; if (index($$2, side) == 1) { \

@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/tools/txtar"
 )
 
 // BenchmarkPreview measures a whole preview, from the command to its output, in
@@ -37,6 +40,45 @@ func BenchmarkPreview(b *testing.B) {
 			b.ReportMetric(float64(ours)/float64(theirs), "x-of-kubectl")
 		})
 	}
+}
+
+// BenchmarkMonorepo measures what a change of one application costs in a
+// repository of 1,200 targets, against a change of all of them.
+func BenchmarkMonorepo(b *testing.B) {
+	dir := monorepo(b, 400)
+	var one, all time.Duration
+	for b.Loop() {
+		one += processor(davit(b, "preview", "-C", dir, "--base", "main", "--head", "one", "-o", "json").state)
+		all += processor(davit(b, "preview", "-C", dir, "--base", "main", "--head", "all", "-o", "json").state)
+	}
+	b.ReportMetric(float64(one.Milliseconds())/float64(b.N), "one-cpu-ms/op")
+	b.ReportMetric(float64(all.Milliseconds())/float64(b.N), "all-cpu-ms/op")
+	b.ReportMetric(float64(one)/float64(all), "x-of-all")
+}
+
+// monorepo makes a repository of applications with three overlays each. The branch
+// one changes the first application, the branch all changes every one.
+func monorepo(b *testing.B, applications int) string {
+	archive := &txtar.Archive{}
+	add := func(name, content string) {
+		archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(content)})
+	}
+	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: web, image: 'web:%d'}]}}}\n"
+	for i := range applications {
+		app := fmt.Sprintf("apps/a%d/", i)
+		add("base/"+app+"base/kustomization.yaml", "resources: [deployment.yaml]\n")
+		add("base/"+app+"base/deployment.yaml", fmt.Sprintf(deployment, 1))
+		add("head/"+app+"base/deployment.yaml", fmt.Sprintf(deployment, 2))
+		for _, environment := range []string{"dev", "staging", "production"} {
+			add("base/"+app+"overlays/"+environment+"/kustomization.yaml", "namespace: "+environment+"\nresources: [../../base]\n")
+		}
+	}
+	dir := repositoryOf(b, archive)
+	git(b, dir, "branch", "--move", "all")
+	git(b, dir, "checkout", "--quiet", "-b", "one", "main")
+	git(b, dir, "checkout", "--quiet", "all", "--", "apps/a0")
+	git(b, dir, "commit", "--quiet", "-m", "one")
+	return dir
 }
 
 // processor is the processor time of a program and of all it waited for.

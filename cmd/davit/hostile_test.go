@@ -67,15 +67,17 @@ func TestHostile(t *testing.T) {
 			if ran := traps.executed(t); ran != "" {
 				t.Errorf("programs were run:\n%s", ran)
 			}
-			// Of davit and of its workers, the larger; for a worker the kernel begins
-			// to count at davit's own size, so this can only be too much.
-			peak := result.state.SysUsage().(*syscall.Rusage).Maxrss << 10
-			if limit := worker.DefaultLimits().Resident; peak > limit {
+			if peak, limit := resident(result.state), worker.DefaultLimits().Resident; peak > limit {
 				t.Errorf("%d MiB resident, the limit is %d MiB", peak>>20, limit>>20)
 			}
 		})
 	}
 }
+
+// resident is the most memory in bytes that a program or one it waited for had,
+// as the kernel counted it. For a worker the kernel begins to count at davit's own
+// size, so this can only be too much.
+func resident(state *os.ProcessState) int64 { return state.SysUsage().(*syscall.Rusage).Maxrss << 10 }
 
 // hostilePreview is what the test reads of the JSON contract.
 type hostilePreview struct {
@@ -303,5 +305,19 @@ func TestTrapsCount(t *testing.T) {
 				t.Errorf("the trap counted nothing:\n%s", out.stderr)
 			}
 		})
+	}
+}
+
+// TestMemoryCounts proves the same of the counter of memory: the alias bomb that
+// davit refuses takes a kustomize that has no guard beyond davit's limit.
+func TestMemoryCounts(t *testing.T) {
+	t.Parallel()
+	dir := hostileRepository(t, "alias-bomb", newTraps(t))
+	const addressSpace = 5 << 20 // in KiB, so that the machine survives
+	script := fmt.Sprintf(`ulimit -v %d; exec "$0" "$@"`, addressSpace)
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script, playground(t), "kubectl", "kustomize", filepath.Join(dir, "evil"))
+	out := execute(t, cmd)
+	if peak, limit := resident(out.state), worker.DefaultLimits().Resident; out.code == 0 || peak < limit {
+		t.Errorf("kubectl ended with %d after %d MiB; the bomb is none, or the counter does not count", out.code, peak>>20)
 	}
 }

@@ -181,6 +181,8 @@ func (s sides) notes() []string {
 }
 
 func compare(ctx context.Context, t terminal, repository *git.Repository, f previewFlags) (report.Preview, error) {
+	progress := t.progress("rendering")
+	defer progress.end()
 	s, err := resolve(ctx, repository, f)
 	if err != nil {
 		return report.Preview{}, err
@@ -203,11 +205,9 @@ func compare(ctx context.Context, t terminal, repository *git.Repository, f prev
 		Judge:    engine.Client{Runner: pool, Domain: "local"},
 		Parallel: runtime.NumCPU(),
 	}
-	progress := t.progress("rendering")
 	result, err := surveyor.Run(ctx, survey.Question{
 		Base: base, Head: head, Path: f.path, Kubernetes: f.kubernetes, Progress: progress.report,
 	})
-	progress.end()
 	if err != nil {
 		return report.Preview{}, err
 	}

@@ -31,24 +31,28 @@ func (t terminal) colour(flag string) bool {
 // patience is how long work goes on before it is worth a line.
 const patience = time.Second
 
-// redraw is how often a line of progress is written anew.
-const redraw = 100 * time.Millisecond
+// redraw is how often the line is written anew.
+const redraw = 200 * time.Millisecond
 
 // progress is a line on the terminal that counts, for work that takes longer
 // than patience. Where no terminal is, it is silent.
 type progress struct {
-	mu     sync.Mutex
-	out    io.Writer // nil: silent
-	what   string
-	began  time.Time
-	drawn  time.Time
-	active bool
+	mu          sync.Mutex
+	out         io.Writer // nil: silent
+	what        string
+	began       time.Time
+	done, total int
+	drawn       bool
+	timer       *time.Timer
 }
 
 func (t terminal) progress(what string) *progress {
 	p := &progress{what: what, began: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if isTerminal(t.err) {
 		p.out = t.err
+		p.timer = time.AfterFunc(patience, p.draw)
 	}
 	return p
 }
@@ -57,18 +61,35 @@ func (t terminal) progress(what string) *progress {
 func (p *progress) report(done, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	if p.out == nil || now.Sub(p.began) < patience || now.Sub(p.drawn) < redraw {
-		return
-	}
-	p.drawn, p.active = now, true
-	fmt.Fprintf(p.out, "\r\x1b[K%s %d/%d", p.what, done, total)
+	p.done, p.total = max(done, p.done), total
 }
 
-func (p *progress) end() {
+// draw writes the line and comes back.
+func (p *progress) draw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.active {
+	if p.out == nil {
+		return
+	}
+	count := ""
+	if p.total > 0 {
+		count = fmt.Sprintf(" %d of %d", p.done, p.total)
+	}
+	fmt.Fprintf(p.out, "\r\x1b[K%s%s, %d s", p.what, count, int(time.Since(p.began).Seconds()))
+	p.drawn = true
+	p.timer.Reset(redraw)
+}
+
+// end takes the line away.
+func (p *progress) end() {
+	if p.timer == nil {
+		return
+	}
+	p.timer.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.drawn {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
+	p.out = nil
 }
