@@ -47,6 +47,12 @@ patches:
     - op: add
       path: /data/json
       value: ${BASE64}
+replacements:
+- source: {kind: Secret, name: stored, fieldPath: stringData.password}
+  targets:
+  - select: {kind: ConfigMap, name: harmless}
+    fieldPaths: [data.copied]
+    options: {create: true}
 -- apps/vault/secret.yaml --
 apiVersion: v1
 kind: Secret

@@ -170,8 +170,9 @@ func decode(ref gitops.ObjectRef, data json.RawMessage, masker *manifest.Masker)
 	}
 	if manifest.IsSecret(ref) {
 		masker.Mask(object)
+		return object, nil
 	}
-	return object, nil
+	return masker.Copies(object), nil
 }
 
 func hunks(old, new any) (string, error) {

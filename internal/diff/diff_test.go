@@ -34,7 +34,14 @@ func TestSets(t *testing.T) {
 			for _, f := range archive.Files {
 				sections[f.Name] = f.Data
 			}
-			changes, err := diff.Sets(objects(t, sections["before.yaml"]), objects(t, sections["after.yaml"]), &manifest.Masker{})
+			before, after := objects(t, sections["before.yaml"]), objects(t, sections["after.yaml"])
+			var masker manifest.Masker
+			for _, o := range append(before, after...) {
+				if manifest.IsSecret(o.Ref) {
+					masker.Learn(o.JSON)
+				}
+			}
+			changes, err := diff.Sets(before, after, &masker)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,9 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,42 +60,62 @@ func (r *Repository) HasWorkTree() bool { return r.top != "" }
 // its index stay as they are.
 func (r *Repository) WorkTree(ctx context.Context) (commit string, changed bool, err error) {
 	head, err := r.Resolve(ctx, "HEAD")
-	if err != nil {
-		return "", false, err
+	if err != nil || !r.HasWorkTree() {
+		return head, false, err
 	}
-	index := filepath.Join(r.scratch, "index")
-	if err := copyFile(filepath.Join(r.dir, "index"), index); err != nil {
-		return "", false, fmt.Errorf("copy the index: %w", err)
-	}
-	inWorkTree := *r
-	inWorkTree.env = append(r.env[:len(r.env):len(r.env)], "GIT_INDEX_FILE="+index, "GIT_WORK_TREE="+r.top)
-	if _, err := inWorkTree.run(ctx, r.top, "add", "--all", "--", "."); err != nil {
-		return "", false, fmt.Errorf("read the work tree: %w", err)
-	}
-	out, err := inWorkTree.run(ctx, r.top, "write-tree")
+	tree, err := r.treeOfWorkTree(ctx)
 	if err != nil {
 		return "", false, fmt.Errorf("read the work tree: %w", err)
 	}
-	tree := strings.TrimSpace(out)
 	committed, err := r.treeOf(ctx, head)
 	if err != nil || committed == tree {
 		return head, false, err
 	}
-	out, err = r.run(ctx, r.dir, "commit-tree", tree, "-p", head, "-m", "work tree")
+	out, err := r.run(ctx, r.dir, "commit-tree", tree, "-p", head, "-m", "work tree")
 	if err != nil {
 		return "", false, fmt.Errorf("read the work tree: %w", err)
 	}
 	return strings.TrimSpace(out), true, nil
 }
 
-// copyFile copies a file, or nothing if there is none.
-func copyFile(from, to string) error {
-	data, err := os.ReadFile(from)
-	if os.IsNotExist(err) {
+// treeOfWorkTree adds the work tree to a copy of the index, which saves reading
+// every file that the index knows to be as it was.
+func (r *Repository) treeOfWorkTree(ctx context.Context) (string, error) {
+	dir, err := os.MkdirTemp(r.scratch, "index-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	index := filepath.Join(dir, "index")
+	if err := copyIndex(filepath.Join(r.dir, "index"), index); err != nil {
+		return "", err
+	}
+	inWorkTree := *r
+	inWorkTree.env = append(r.env[:len(r.env):len(r.env)], "GIT_INDEX_FILE="+index, "GIT_WORK_TREE="+r.top)
+	if _, err := inWorkTree.run(ctx, r.top, "add", "--all"); err != nil {
+		return "", err
+	}
+	out, err := inWorkTree.run(ctx, r.top, "write-tree")
+	return strings.TrimSpace(out), err
+}
+
+// copyIndex copies an index, or nothing if there is none. The copy is as old as
+// the index: a file that changed after it was written, within the same tick of
+// the clock, is looked into only because the index is not younger than the file.
+func copyIndex(from, to string) error {
+	info, err := os.Stat(from)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, data, 0o600)
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		return err
+	}
+	return os.Chtimes(to, info.ModTime(), info.ModTime())
 }

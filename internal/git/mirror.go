@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 )
 
 // mirrored are the refs that a mirror holds: branches, tags, and the heads of
@@ -17,40 +20,196 @@ var mirrored = []string{
 	"+refs/pull/*/head:refs/pull/*/head", "+refs/merge-requests/*/head:refs/merge-requests/*/head",
 }
 
+// mirrors counts how often each mirror is open in this process, so that what a
+// killed process left in one is cleared only while nobody works in it.
+var mirrors = struct {
+	sync.Mutex
+	open map[string]int
+}{open: map[string]int{}}
+
 // Mirror opens the bare mirror in dir, making it if there is none. It holds
 // every commit of what it mirrors, so that no later question needs the network.
+// A mirror belongs to one process at a time: the first to open it clears away
+// what a killed one left.
 func Mirror(ctx context.Context, dir string) (*Repository, error) {
 	program, err := exec.LookPath("git")
 	if err != nil {
 		return nil, fmt.Errorf("find the git program: %w", err)
 	}
 	r := &Repository{program: program, env: mirrorEnvironment()}
-	if _, err := os.Stat(filepath.Join(dir, "HEAD")); errors.Is(err, os.ErrNotExist) {
-		if _, err := r.run(ctx, "/", "init", "--quiet", "--bare", "--template=", "--", dir); err != nil {
-			return nil, fmt.Errorf("make the mirror %s: %w", dir, err)
-		}
-	}
 	if r.dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("open the mirror %s: %w", dir, err)
 	}
-	return r, r.useScratch(filepath.Join(r.dir, "objects"))
+	if err := r.claim(ctx); err != nil {
+		return nil, fmt.Errorf("open the mirror %s: %w", dir, err)
+	}
+	if err := r.useScratch(filepath.Join(r.dir, "objects")); err != nil {
+		r.release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// claim makes or repairs the mirror if it is not open yet, and counts it as open
+// until release is called.
+func (r *Repository) claim(ctx context.Context) error {
+	mirrors.Lock()
+	defer mirrors.Unlock()
+	if mirrors.open[r.dir] == 0 {
+		if err := r.makeOrRepair(ctx); err != nil {
+			return err
+		}
+	}
+	mirrors.open[r.dir]++
+	r.release = sync.OnceFunc(func() {
+		mirrors.Lock()
+		defer mirrors.Unlock()
+		mirrors.open[r.dir]--
+	})
+	return nil
+}
+
+func (r *Repository) makeOrRepair(ctx context.Context) error {
+	_, err := r.keeping().run(ctx, "/", "rev-parse", "--git-dir")
+	switch {
+	case err == nil:
+		return clearLeftovers(r.dir)
+	case exitCode(err) != fatal:
+		return err
+	}
+	if err := checkHalfMade(r.dir); err != nil {
+		return err
+	}
+	return r.make(ctx)
+}
+
+// fatal is git's exit code where a repository can't be used.
+const fatal = 128
+
+// checkHalfMade is an error unless the directory is missing, or holds nothing but
+// what git writes before the first object: only that is thrown away.
+func checkHalfMade(dir string) error {
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		switch base := filepath.Base(name); {
+		case entry.Type().IsRegular() && (base == "HEAD" || base == "config" || base == "description" || strings.HasSuffix(base, ".lock")):
+			return nil
+		}
+		return fmt.Errorf("it is no repository, but holds %s; move it away", name)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// make makes the mirror beside its place and then moves it there, so that no kill
+// leaves half of one.
+func (r *Repository) make(ctx context.Context) error {
+	parent, base := filepath.Split(r.dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	siblings, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	prefix := base + ".new-"
+	for _, sibling := range siblings {
+		if strings.HasPrefix(sibling.Name(), prefix) {
+			if err := os.RemoveAll(filepath.Join(parent, sibling.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	fresh, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		return err
+	}
+	if _, err := r.run(ctx, "/", "init", "--quiet", "--bare", "--template=", "--", fresh); err != nil {
+		return errors.Join(err, os.RemoveAll(fresh))
+	}
+	if err := os.RemoveAll(r.dir); err != nil {
+		return errors.Join(err, os.RemoveAll(fresh))
+	}
+	return os.Rename(fresh, r.dir)
+}
+
+// clearLeftovers removes the locks and unfinished objects of a git that was
+// killed; with a lock in its place, no later fetch would succeed.
+func clearLeftovers(dir string) error {
+	objects := filepath.Join(dir, "objects") + string(filepath.Separator)
+	return filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		unfinished := strings.HasPrefix(name, objects) && strings.HasPrefix(entry.Name(), "tmp_")
+		switch {
+		case unfinished && entry.IsDir():
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
+			return fs.SkipDir
+		case unfinished, !entry.IsDir() && strings.HasSuffix(name, ".lock"):
+			return os.Remove(name)
+		}
+		return nil
+	})
 }
 
 // mirrorEnvironment is for repositories of other people: nobody's configuration
-// on this machine holds, and only protocols that fetch are spoken.
+// on this machine holds, only protocols that fetch are spoken, and no object is
+// fetched because it is missing.
 func mirrorEnvironment() []string {
-	return append(baseEnvironment(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=https:http:file", "HOME=/nonexistent")
+	return append(baseEnvironment(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=https:http:file",
+		"GIT_NO_LAZY_FETCH=1", "HOME=/nonexistent")
+}
+
+// keeping is the mirror as fetches see it: what they write belongs to the mirror,
+// not to the scratch directory.
+func (r *Repository) keeping() *Repository {
+	keeping := *r
+	keeping.env = append(mirrorEnvironment(), "GIT_DIR="+r.dir)
+	return &keeping
 }
 
 // Fetch brings a mirror up to date with the repository at url. Refs that are
 // gone there go here.
 func (r *Repository) Fetch(ctx context.Context, url string) error {
-	// What is fetched belongs to the mirror, not to the scratch directory.
-	keeping := *r
-	keeping.env = append(mirrorEnvironment(), "GIT_DIR="+r.dir)
-	args := append([]string{"fetch", "--quiet", "--prune", "--no-auto-gc", "--no-write-fetch-head", "--end-of-options", url}, mirrored...)
+	keeping := r.keeping()
+	if err := keeping.matchFormat(ctx, url); err != nil {
+		return fmt.Errorf("fetch into the mirror %s: %w", r.dir, err)
+	}
+	args := append([]string{"fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-gc", "--no-write-fetch-head",
+		"--end-of-options", url}, mirrored...)
 	if _, err := keeping.run(ctx, r.dir, args...); err != nil {
 		return fmt.Errorf("fetch into the mirror %s: %w", r.dir, err)
 	}
 	return nil
+}
+
+// matchFormat gives a mirror that holds nothing yet the kind of object ids that
+// the repository at url has. Git makes mirrors for SHA-1, and does not fetch one
+// kind into the other.
+func (r *Repository) matchFormat(ctx context.Context, url string) error {
+	refs, err := r.run(ctx, r.dir, "for-each-ref", "--count=1")
+	if err != nil || refs != "" {
+		return err
+	}
+	remote, err := r.run(ctx, r.dir, "ls-remote", "--quiet", "--end-of-options", url)
+	if err != nil {
+		return err
+	}
+	id, _, _ := strings.Cut(remote, "\t")
+	if len(id) != sha256Length {
+		return nil
+	}
+	for _, setting := range [][]string{{"core.repositoryFormatVersion", "1"}, {"extensions.objectFormat", "sha256"}} {
+		if _, err := r.run(ctx, r.dir, append([]string{"config"}, setting...)...); err != nil {
+			return err
+		}
+	}
+	return r.objects.restart()
 }

@@ -23,8 +23,14 @@ var (
 
 // cacheBytes is how much content of objects is kept. Within one pull request
 // the same files are read again and again: for base and head, for every target
-// that shares a base.
-const cacheBytes = 64 << 20
+// that shares a base. entryBytes is about what keeping one costs besides.
+const (
+	cacheBytes = 64 << 20
+	entryBytes = 256
+)
+
+// errClosed is what a read of a closed repository answers.
+var errClosed = errors.New("the repository is closed")
 
 // objects reads objects by id through one long-lived git, started when it is
 // first needed.
@@ -37,6 +43,7 @@ type objects struct {
 	out   *bufio.Reader
 	cache map[string][]byte
 	held  int // bytes in cache
+	ended bool
 }
 
 // Read returns the content of an object by its id. The caller must not change it.
@@ -47,22 +54,28 @@ func (r *Repository) Read(ctx context.Context, id string) ([]byte, error) {
 	if !isID(id) {
 		return nil, fmt.Errorf("read object %q: %w", id, ErrNoObject)
 	}
-	data, err := r.objects.read(id)
+	data, err := r.objects.read(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("read object %s: %w", id, err)
 	}
 	return data, nil
 }
 
+// sha256Length is that of an object id in hexadecimal digits.
+const sha256Length = 64
+
 // isID reports whether s is a whole object id, of SHA-1 or SHA-256. Anything
 // else could be read as a name, and a name can hold a line feed.
 func isID(s string) bool {
-	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
+	return (len(s) == 40 || len(s) == sha256Length) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-func (o *objects) read(id string) ([]byte, error) {
+func (o *objects) read(ctx context.Context, id string) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.ended {
+		return nil, errClosed
+	}
 	if data, kept := o.cache[id]; kept {
 		return data, nil
 	}
@@ -71,21 +84,32 @@ func (o *objects) read(id string) ([]byte, error) {
 			return nil, err
 		}
 	}
+	process := o.cmd.Process
+	finished := context.AfterFunc(ctx, func() { _ = process.Kill() })
 	data, err := o.ask(id)
-	if err != nil {
-		if !errors.Is(err, ErrNoObject) && !errors.Is(err, ErrTooLarge) {
-			_ = o.stop() // the stream is out of step; the next read begins a new one
-		}
-		return nil, err
+	cancelled := !finished()
+	if cancelled || err != nil && !errors.Is(err, ErrNoObject) && !errors.Is(err, ErrTooLarge) {
+		_ = o.stop() // the stream is out of step; the next read begins a new one
 	}
-	if o.held += len(data); o.held > cacheBytes {
-		o.cache, o.held = nil, len(data)
+	if cancelled {
+		return nil, ctx.Err()
 	}
-	if o.cache == nil {
-		o.cache = map[string][]byte{}
+	if err == nil {
+		o.keep(id, data)
 	}
-	o.cache[id] = data
-	return data, nil
+	return data, err
+}
+
+// keep puts content into the cache; a cache that is full begins anew.
+func (o *objects) keep(id string, data []byte) {
+	size := len(data) + entryBytes
+	if o.cache == nil || o.held+size > cacheBytes {
+		o.cache, o.held = map[string][]byte{}, 0
+	}
+	if size <= cacheBytes {
+		o.cache[id] = data
+		o.held += size
+	}
 }
 
 func (o *objects) start() error {
@@ -150,9 +174,17 @@ func (o *objects) stop() error {
 	return cmd.Wait()
 }
 
+// restart forgets everything, so that the next read begins a git of its own.
+func (o *objects) restart() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cache, o.held = nil, 0
+	return o.stop()
+}
+
 func (o *objects) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.cache = nil
+	o.cache, o.ended = nil, true
 	return o.stop()
 }

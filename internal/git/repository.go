@@ -35,6 +35,7 @@ type Repository struct {
 	env     []string // of every git that runs here
 	scratch string
 	objects *objects
+	release func() // what Close does besides, or nil
 }
 
 // Open opens the repository that dir is in.
@@ -44,27 +45,29 @@ func Open(ctx context.Context, dir string) (*Repository, error) {
 		return nil, fmt.Errorf("find the git program: %w", err)
 	}
 	r := &Repository{program: program, env: localEnvironment()}
-	out, err := r.run(ctx, dir, "rev-parse", "--absolute-git-dir", "--git-path", "objects", "--is-bare-repository")
+	out, err := r.run(ctx, dir, "rev-parse", "--is-bare-repository", "--absolute-git-dir")
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("open %s: %w", dir, ctx.Err())
+		}
 		return nil, fmt.Errorf("open %s: %w: %w", dir, ErrNoRepository, err)
 	}
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 3 {
-		return nil, fmt.Errorf("open %s: git answered %q", dir, out)
-	}
-	r.dir = lines[0]
-	if lines[2] == "false" {
+	bare, gitDir, _ := strings.Cut(out, "\n")
+	r.dir = strings.TrimSuffix(gitDir, "\n")
+	if bare == "false" {
+		// Inside of the git directory itself there is no work tree either.
 		if out, err = r.run(ctx, dir, "rev-parse", "--show-toplevel"); err == nil {
-			r.top = strings.TrimSpace(out)
+			r.top = strings.TrimSuffix(out, "\n")
 		}
 	}
-	store := lines[1]
-	if !filepath.IsAbs(store) {
-		if store, err = filepath.Abs(filepath.Join(dir, store)); err != nil {
-			return nil, fmt.Errorf("open %s: %w", dir, err)
-		}
+	store, err := r.run(ctx, dir, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	return r, r.useScratch(store)
+	if err := r.useScratch(strings.TrimSuffix(store, "\n")); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // useScratch makes every object that git writes from here on land in a
@@ -76,7 +79,7 @@ func (r *Repository) useScratch(store string) error {
 	}
 	r.scratch = scratch
 	if err := os.Mkdir(filepath.Join(scratch, "objects"), 0o700); err != nil {
-		return fmt.Errorf("make a scratch directory: %w", err)
+		return errors.Join(fmt.Errorf("make a scratch directory: %w", err), os.RemoveAll(scratch))
 	}
 	r.env = append(r.env, "GIT_DIR="+r.dir,
 		"GIT_OBJECT_DIRECTORY="+filepath.Join(scratch, "objects"), "GIT_ALTERNATE_OBJECT_DIRECTORIES="+quoteAlternate(store))
@@ -95,6 +98,9 @@ func quoteAlternate(path string) string {
 // Close ends the repository's process and removes its scratch directory.
 func (r *Repository) Close() error {
 	err := r.objects.close()
+	if r.release != nil {
+		r.release()
+	}
 	return errors.Join(err, os.RemoveAll(r.scratch))
 }
 
@@ -116,9 +122,10 @@ func localEnvironment() []string {
 }
 
 // vector puts a git command after the options that keep git from running other
-// programs.
+// programs, from writing beside the index it was given, and from refusing files
+// for the sake of whoever commits them.
 func vector(args ...string) []string {
-	fixed := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "gc.auto=0", "--no-pager"}
+	fixed := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false", "-c", "core.safecrlf=false", "-c", "gc.auto=0", "--no-pager"}
 	return append(fixed, args...)
 }
 
@@ -132,6 +139,8 @@ func (r *Repository) prepare(cmd *exec.Cmd, dir string) *exec.Cmd {
 // and holds what git said.
 func (r *Repository) run(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := r.prepare(exec.CommandContext(ctx, r.program, vector(args...)...), dir)
+	// Interrupted, git removes its locks and unfinished files; killed, it can't.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
@@ -154,26 +163,44 @@ func exitCode(err error) int {
 // Resolve returns the commit a revision names. A name that is none is
 // ErrUnknownRevision.
 func (r *Repository) Resolve(ctx context.Context, revision string) (string, error) {
-	out, err := r.run(ctx, r.dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
-	if err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return "", fmt.Errorf("resolve %q: %w", revision, ErrUnknownRevision)
+	unknown := fmt.Errorf("resolve %q: %w", revision, ErrUnknownRevision)
+	if strings.ContainsRune(revision, 0) {
+		return "", unknown
 	}
-	return strings.TrimSpace(out), nil
+	out, err := r.run(ctx, r.dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	id := strings.TrimSuffix(out, "\n")
+	switch {
+	case exitCode(err) > 0:
+		return "", unknown
+	case err != nil:
+		return "", fmt.Errorf("resolve %q: %w", revision, err)
+	case !isID(id): // "^main" is a set of commits
+		return "", unknown
+	}
+	return id, nil
 }
 
 // DefaultBranch names the branch that pull requests usually go into: what the
-// remote "origin" says, else main, else master.
+// remote "origin" says, else main, else master. Where a tag has the same name,
+// the branch is named so that it can't be mistaken.
 func (r *Repository) DefaultBranch(ctx context.Context) (string, error) {
-	if out, err := r.run(ctx, r.dir, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"); err == nil {
-		return strings.TrimSpace(out), nil
+	candidates := []string{"refs/heads/main", "refs/heads/master"}
+	if out, err := r.run(ctx, r.dir, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"); err == nil {
+		candidates = append([]string{strings.TrimSuffix(out, "\n")}, candidates...)
 	}
-	for _, name := range []string{"main", "master"} {
-		if _, err := r.Resolve(ctx, "refs/heads/"+name); err == nil {
-			return name, nil
+	for _, ref := range candidates {
+		_, err := r.Resolve(ctx, ref)
+		if errors.Is(err, ErrUnknownRevision) {
+			continue // origin/HEAD can name a branch that is gone
 		}
+		if err != nil {
+			return "", err
+		}
+		name, err := r.run(ctx, r.dir, "rev-parse", "--abbrev-ref=strict", "--verify", "--end-of-options", ref)
+		if err != nil {
+			return "", fmt.Errorf("find the default branch: %w", err)
+		}
+		return strings.TrimSuffix(name, "\n"), nil
 	}
 	return "", fmt.Errorf("find the default branch: %w: no origin/HEAD, main or master", ErrUnknownRevision)
 }

@@ -42,13 +42,17 @@ func (r *Repository) Tree(ctx context.Context, id string) (*Tree, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the files of %s: %w", id, err)
 		}
+		if path.Clean(name) != name || name == "." || leaves(name) {
+			continue // a name such as "..", which git itself refuses to check out
+		}
 		entry := tree.Entry{Path: name, Mode: tree.Mode(mode), ID: fields[2]}
 		t.entries = append(t.entries, entry)
 		t.files[name] = entry
 		t.addName(name)
 	}
-	for _, names := range t.directories {
+	for name, names := range t.directories {
 		slices.Sort(names)
+		t.directories[name] = slices.Compact(names) // a tree can name an entry twice
 	}
 	return t, nil
 }
@@ -132,28 +136,40 @@ func (t *Tree) resolve(name string) (real string, kind tree.Kind, err error) {
 			if hops++; hops > maxHops {
 				return "", tree.Outside, nil
 			}
-			target, err := t.repository.Read(t.ctx, entry.ID)
-			if err != nil {
-				return "", tree.Absent, err
+			onward, kind, err := t.readLink(entry.ID)
+			if err != nil || kind != tree.File {
+				return "", kind, err
 			}
-			if path.IsAbs(string(target)) {
-				return "", tree.Outside, nil
-			}
-			pending = append(segments(string(target)), pending...)
-		case isFile && entry.Mode == tree.ModeSubmodule:
-			if len(pending) > 0 {
-				return "", tree.Absent, nil
-			}
-			return next, tree.Dir, nil
-		case isFile && len(pending) == 0:
+			pending = append(onward, pending...)
+		case isFile && entry.Mode != tree.ModeSubmodule && len(pending) == 0:
 			return next, tree.File, nil
-		case isDir:
+		case isDir || isFile && entry.Mode == tree.ModeSubmodule:
 			real = next
 		default:
 			return "", tree.Absent, nil
 		}
 	}
 	return real, tree.Dir, nil
+}
+
+// maxLink is the longest target of a link in bytes that Linux would follow.
+const maxLink = 4096
+
+// readLink returns where a link leads, as segments, and the kind File if it may
+// be followed.
+func (t *Tree) readLink(id string) ([]string, tree.Kind, error) {
+	target, err := t.repository.Read(t.ctx, id)
+	switch {
+	case errors.Is(err, ErrTooLarge) || len(target) > maxLink:
+		return nil, tree.Outside, nil
+	case err != nil:
+		return nil, tree.Absent, err
+	case len(target) == 0:
+		return nil, tree.Absent, nil
+	case path.IsAbs(string(target)):
+		return nil, tree.Outside, nil
+	}
+	return segments(string(target)), tree.File, nil
 }
 
 func leaves(name string) bool {

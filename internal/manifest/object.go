@@ -25,18 +25,36 @@ type Origin struct {
 	Line int
 }
 
-// Decode reads an object's identity from its canonical JSON.
+// Decode reads an object's identity from its canonical JSON. Names of fields are
+// read as an API server reads them, letter by letter: encoding/json would take
+// "Kind" for "kind", and a Secret for whatever that says.
 func Decode(data []byte) (Object, error) {
-	var head struct {
-		APIVersion string
-		Kind       string
-		Metadata   struct{ Namespace, Name string }
+	var object, metadata map[string]json.RawMessage
+	err := json.Unmarshal(data, &object)
+	if err == nil && object["metadata"] != nil {
+		err = json.Unmarshal(object["metadata"], &metadata)
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err != nil {
 		return Object{}, fmt.Errorf("read an object's identity: %w", err)
 	}
-	ref := gitops.ObjectRef{Version: head.APIVersion, Kind: head.Kind, Namespace: head.Metadata.Namespace, Name: head.Metadata.Name}
-	if group, version, found := strings.Cut(head.APIVersion, "/"); found {
+	var apiVersion string
+	ref := gitops.ObjectRef{}
+	for _, field := range []struct {
+		of   map[string]json.RawMessage
+		name string
+		into *string
+	}{
+		{object, "apiVersion", &apiVersion}, {object, "kind", &ref.Kind},
+		{metadata, "namespace", &ref.Namespace}, {metadata, "name", &ref.Name},
+	} {
+		if value := field.of[field.name]; value != nil {
+			if err := json.Unmarshal(value, field.into); err != nil {
+				return Object{}, fmt.Errorf("read an object's %s: %w", field.name, err)
+			}
+		}
+	}
+	ref.Version = apiVersion
+	if group, version, found := strings.Cut(apiVersion, "/"); found {
 		ref.Group, ref.Version = group, version
 	}
 	return Object{Ref: ref, JSON: data}, nil
@@ -48,9 +66,12 @@ const maxQuoted = 100
 // Quote prints text from a manifest so that it can stand in a sentence: in
 // quotes, control characters escaped, cut to a bound.
 func Quote(text string) string {
-	runes := []rune(text)
-	if len(runes) > maxQuoted {
-		text = string(runes[:maxQuoted]) + "…"
+	characters := 0
+	for at := range text {
+		if characters++; characters > maxQuoted {
+			text = text[:at] + "…"
+			break
+		}
 	}
 	return strconv.QuoteToGraphic(strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar {

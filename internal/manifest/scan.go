@@ -33,7 +33,7 @@ func Headers(file string, data []byte) ([]Header, *Problem) {
 			return headers, nil
 		}
 		if err != nil {
-			return nil, &Problem{Code: Syntax, File: file, Line: syntaxLine(err), Message: "this is not valid YAML", Detail: err.Error()}
+			return nil, syntax(file, err)
 		}
 		if header, empty := headerOf(&document); !empty {
 			headers = append(headers, header)
@@ -50,21 +50,29 @@ func headerOf(document *yaml.Node) (header Header, empty bool) {
 	for key, value := range Pairs(root) {
 		switch key.Value {
 		case "apiVersion":
-			header.APIVersion = value.Value
+			header.APIVersion = followed(value).Value
 		case "kind":
-			header.Kind, header.Line = value.Value, key.Line
+			header.Kind, header.Line = followed(value).Value, key.Line
 		case "metadata":
-			for k, v := range Pairs(value) {
+			for k, v := range Pairs(followed(value)) {
 				switch k.Value {
 				case "name":
-					header.Name = v.Value
+					header.Name = followed(v).Value
 				case "namespace":
-					header.Namespace = v.Value
+					header.Namespace = followed(v).Value
 				}
 			}
 		}
 	}
 	return header, false
+}
+
+// followed is what an alias stands for, and any other node itself.
+func followed(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
 }
 
 // Pairs yields the keys and values of a mapping; of anything else, nothing.

@@ -19,36 +19,52 @@ func IsSecret(ref gitops.ObjectRef) bool {
 // equal: "secret 1", "secret 2". A name is good for one report: nothing in it is
 // derived from the value. The zero value is ready.
 type Masker struct {
-	names map[string]string
+	names  map[string]string
+	copies []copied // what Learn learned, the longest first
 }
 
 // Mask replaces, in place, what a decoded Secret must not show: all values but
-// its identity, its type and its metadata, and in the metadata any text that
-// repeats a value. A field with a misspelled name is masked like the one it was
-// meant to be.
+// its identity, its type and its metadata, and in those any text that repeats a
+// value. A field with a misspelled name is masked like the one it was meant to be.
+// What the object is called stays.
 func (m *Masker) Mask(secret map[string]any) {
-	var values []string
+	copies := valuesOf(secret)
 	for _, field := range sortedKeys(secret) {
-		switch field {
-		case "apiVersion", "kind", "type", "metadata", "immutable":
-			continue
+		if !shown(field) {
+			masked := m.entries(field, secret[field])
+			delete(secret, field)
+			secret[m.key(field)] = masked
 		}
-		entries, isMap := secret[field].(map[string]any)
-		if !isMap {
-			secret[field] = m.name(fmt.Sprint(secret[field]))
-			continue
-		}
-		masked := make(map[string]any, len(entries))
-		for _, key := range sortedKeys(entries) {
-			value := plainText(field, entries[key])
-			values = append(values, value, fmt.Sprint(entries[key]))
-			masked[m.key(key)] = m.name(value)
-		}
-		secret[field] = masked
 	}
-	if metadata, given := secret["metadata"]; given {
-		secret["metadata"] = m.scrub(metadata, values, true)
+	for _, field := range [...]string{"immutable", "metadata", "type"} {
+		if v, given := secret[field]; given {
+			secret[field] = m.scrub(v, copies, field == "metadata")
+		}
 	}
+}
+
+// shown reports whether a field of a Secret holds no values.
+func shown(field string) bool {
+	return slices.Contains([]string{"apiVersion", "kind", "metadata", "type", "immutable"}, field)
+}
+
+// entries masks the values of a field; their keys are names.
+func (m *Masker) entries(field string, v any) any {
+	entries, isMap := v.(map[string]any)
+	switch {
+	case v == nil:
+		return nil
+	case !isMap:
+		return m.name(fmt.Sprint(v))
+	}
+	masked := make(map[string]any, len(entries))
+	for _, key := range sortedKeys(entries) {
+		name := m.key(key)
+		if masked[name] = entries[key]; entries[key] != nil {
+			masked[name] = m.name(plainText(field, entries[key]))
+		}
+	}
+	return masked
 }
 
 var secretKey = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
@@ -100,36 +116,109 @@ func (m *Masker) name(value string) string {
 	return name
 }
 
+// valuesOf are the texts that must be found nowhere else in a Secret: its values
+// as they are written, as they are meant, their long words, and all as base64.
+func valuesOf(secret map[string]any) []string {
+	var values []string
+	add := func(text string, atLeast int) {
+		for _, form := range []string{text, strings.TrimSpace(text)} {
+			if len(form) >= atLeast {
+				values = append(values, form, base64.StdEncoding.EncodeToString([]byte(form)), base64.RawURLEncoding.EncodeToString([]byte(form)))
+			}
+		}
+	}
+	for _, field := range sortedKeys(secret) {
+		if shown(field) {
+			continue
+		}
+		for _, text := range textsIn(secret[field]) {
+			plain := plainText(field, text)
+			add(text, minRepeated)
+			add(plain, minRepeated)
+			for word := range strings.FieldsFuncSeq(plain, endsWord) {
+				add(word, minPart)
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// endsWord reports whether a character stands in none of the alphabets that keys
+// and tokens are written in.
+func endsWord(r rune) bool {
+	return r < 0x80 && strings.IndexByte("+/-_.", byte(r)) < 0 && !isNameByte(byte(r))
+}
+
+// textsIn are the scalars in a value, as texts, and the keys that may be values.
+func textsIn(v any) []string {
+	var texts []string
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			if !IsSecretKey(key) {
+				texts = append(texts, key)
+			}
+			texts = append(texts, textsIn(v[key])...)
+		}
+	case []any:
+		for _, child := range v {
+			texts = append(texts, textsIn(child)...)
+		}
+	default:
+		texts = append(texts, fmt.Sprint(v))
+	}
+	return texts
+}
+
 // lastApplied is where kubectl keeps a whole copy of the object.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// minRepeated is the length from which a text that repeats a value is taken for
-// a copy of it: shorter values are words that stand in names.
-const minRepeated = 6
+// Lengths in bytes from which a text is taken for a copy of a value, or of a part
+// of one: what is shorter is a word that stands in names too.
+const (
+	minRepeated = 6
+	minPart     = 16
+)
 
-// scrub masks what repeats one of the values. What an object is called stays.
+// repeats reports whether a text holds one of the values, or is a part of one.
+func repeats(text string, values []string) bool {
+	return slices.ContainsFunc(values, func(value string) bool {
+		return strings.Contains(text, value) || len(text) >= minPart && strings.Contains(value, text)
+	})
+}
+
+// scrub masks what repeats one of the values, keys included if they are long
+// enough to be no word. What an object is called stays.
 func (m *Masker) scrub(v any, values []string, metadata bool) any {
 	switch v := v.(type) {
 	case map[string]any:
+		long := slices.DeleteFunc(slices.Clone(values), func(value string) bool { return len(value) < minPart })
 		for _, key := range sortedKeys(v) {
 			child := v[key]
 			switch {
 			case metadata && (key == "name" || key == "namespace"):
+				continue
 			case key == lastApplied:
-				v[key] = m.name(fmt.Sprint(child))
+				child = m.name(fmt.Sprint(child))
 			default:
-				v[key] = m.scrub(child, values, false)
+				child = m.scrub(child, values, false)
 			}
+			if key != lastApplied && repeats(key, long) {
+				delete(v, key)
+				key = m.name(key)
+			}
+			v[key] = child
 		}
 	case []any:
 		for i, child := range v {
 			v[i] = m.scrub(child, values, false)
 		}
-	case string:
-		for _, value := range values {
-			if len(value) >= minRepeated && strings.Contains(v, value) {
-				return m.name(v)
-			}
+	case nil, bool:
+	default:
+		if text := fmt.Sprint(v); repeats(text, values) {
+			return m.name(text)
 		}
 	}
 	return v

@@ -23,18 +23,23 @@ import (
 // kustomize quoted, with every value that could be secret struck out.
 func diagnose(source *fileSystem, directory string, cause error) error {
 	d := diagnosis{source: source, building: map[string]bool{}, done: map[string]bool{}}
-	if problem := d.directory(directory, nil); problem != nil {
-		return problem
-	}
+	problem := d.directory(directory, nil)
 	if source.failed != nil {
 		return source.failed
 	}
-	text := redact(source.read, cause.Error())
+	if problem != nil {
+		return source.redacted(problem)
+	}
+	text := address.ReplaceAllString(redact(source.read, cause.Error()), "…")
 	return &manifest.Problem{
 		Code: manifest.RenderFailed, File: mainFile(source.files, gitops.Target{Path: directory, Renderer: gitops.Kustomize}), Line: 1,
 		Message: "kustomize: " + lastWords(text), Detail: text,
 	}
 }
+
+// address is a place in memory, which kustomize prints of what it generates from
+// and which is another one each time.
+var address = regexp.MustCompile(`0x[0-9a-f]{6,}`)
 
 // maxWords is how much of kustomize's own text a message quotes.
 const maxWords = 400
@@ -54,6 +59,7 @@ type diagnosis struct {
 	source   *fileSystem
 	building map[string]bool // the directories that lead to here
 	done     map[string]bool
+	plugins  bool // what is built here configures plugins
 }
 
 // reference is one string of a kustomization that names a file or directory.
@@ -63,9 +69,12 @@ type reference struct {
 	node  *yaml.Node
 }
 
-func (r reference) problem(code manifest.Code, format string, args ...any) *manifest.Problem {
-	return &manifest.Problem{Code: code, File: r.file, Line: r.node.Line,
-		Message: fmt.Sprintf("%s names %s, ", r.field, manifest.Quote(r.node.Value)) + fmt.Sprintf(format, args...)}
+func (r reference) problem(code manifest.Code, reason string) *manifest.Problem {
+	named := manifest.Quote(r.node.Value)
+	if strings.HasPrefix(r.field, "secretGenerator") {
+		named = "a file" // who mistakes files for literals wrote a value here
+	}
+	return &manifest.Problem{Code: code, File: r.file, Line: r.node.Line, Message: r.field + " names " + named + ", " + reason}
 }
 
 // directory diagnoses the kustomization of one directory; from is what led
@@ -75,12 +84,12 @@ func (d *diagnosis) directory(directory string, from *reference) *manifest.Probl
 	var content []byte
 	for _, name := range kustomizationNames {
 		candidate := path.Join(directory, name)
-		fact, err := d.source.files.Look(candidate, true)
+		fact, err := d.source.look(inside(candidate), true)
 		if err != nil || fact.Kind == tree.Absent || fact.Kind == tree.Dir {
 			continue
 		}
 		if fact.Kind != tree.File {
-			return absence(fact.Kind, candidate, 1, "this file")
+			return absence(fact.Kind, candidate)
 		}
 		if file != "" {
 			return &manifest.Problem{Code: manifest.Invalid, File: candidate, Line: 1,
@@ -97,14 +106,14 @@ func (d *diagnosis) directory(directory string, from *reference) *manifest.Probl
 	d.building[directory] = true
 	defer delete(d.building, directory)
 	d.done[directory] = true
-	return d.kustomization(file, content)
+	return d.kustomization(file, content, from)
 }
 
-func (d *diagnosis) kustomization(file string, content []byte) *manifest.Problem {
+func (d *diagnosis) kustomization(file string, content []byte, from *reference) *manifest.Problem {
+	d.source.read[file] = content
 	if problem := manifest.CheckYAML(file, content); problem != nil {
 		return problem
 	}
-	d.source.read[file] = content
 	var document yaml.Node
 	invalid := &manifest.Problem{Code: manifest.Invalid, File: file, Line: 1, Message: "a kustomization must be a mapping of fields; this is none"}
 	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&document); err != nil || len(document.Content) == 0 {
@@ -114,12 +123,49 @@ func (d *diagnosis) kustomization(file string, content []byte) *manifest.Problem
 	if root.Kind != yaml.MappingNode {
 		return invalid
 	}
+	if problem := misplaced(root, from); problem != nil {
+		return problem
+	}
 	for key, value := range manifest.Pairs(root) {
-		if problem := d.field(file, key, value); problem != nil {
+		problem := d.field(file, key, value)
+		if helmFields[key.Value] && wantsChart(root) {
+			problem = &manifest.Problem{Code: manifest.HelmRefused, File: file, Line: key.Line,
+				Message: fmt.Sprintf("%s needs a Helm chart, which Davit does not render here; commit the rendered chart and name it in resources", key.Value)}
+		}
+		if problem != nil {
 			return problem
 		}
 	}
 	return nil
+}
+
+// misplaced reports a component that is used as a base, or a base as a component.
+func misplaced(root *yaml.Node, from *reference) *manifest.Problem {
+	if from == nil {
+		return nil
+	}
+	kind := field(root, "kind")
+	isComponent := kind != nil && kind.Value == types.ComponentKind
+	switch {
+	case isComponent && from.field != "components":
+		return from.problem(manifest.Invalid, "a component; name it in components")
+	case !isComponent && from.field == "components":
+		return from.problem(manifest.Invalid, "which is no component; name it in resources, or give it kind: Component")
+	}
+	return nil
+}
+
+var helmFields = map[string]bool{"helmCharts": true, "helmChartInflationGenerator": true, "helmGlobals": true}
+
+// wantsChart reports whether a kustomization names a chart; settings for charts
+// alone change nothing.
+func wantsChart(root *yaml.Node) bool {
+	for _, name := range []string{"helmCharts", "helmChartInflationGenerator"} {
+		if charts := field(root, name); charts != nil && len(charts.Content) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // kustomizationFields are the fields kustomize knows.
@@ -136,9 +182,6 @@ var kustomizationFields = func() map[string]bool {
 func (d *diagnosis) field(file string, key, value *yaml.Node) *manifest.Problem {
 	at := reference{file: file, field: key.Value, node: value}
 	switch key.Value {
-	case "helmCharts", "helmChartInflationGenerator", "helmGlobals":
-		return &manifest.Problem{Code: manifest.HelmRefused, File: file, Line: key.Line,
-			Message: fmt.Sprintf("%s needs a Helm chart, which Davit does not render here; commit the rendered chart and name it in resources", key.Value)}
 	case "resources", "bases":
 		return d.each(at, d.resource)
 	case "components":
@@ -208,15 +251,15 @@ func (d *diagnosis) eachMember(at reference, member string, check func(reference
 
 // find resolves a reference; a problem says why there is nothing to go on with.
 func (d *diagnosis) find(r reference, name string) (tree.Fact, *manifest.Problem) {
-	if isRemote(name) {
-		return tree.Fact{}, r.problem(manifest.RemoteRefused, "which would have to be fetched; commit it to this repository and name its path")
-	}
 	if path.IsAbs(name) {
 		return tree.Fact{}, r.problem(manifest.Outside, "which is outside the repository; use a path inside it")
 	}
 	fact, err := d.source.look(inside(path.Join(path.Dir(r.file), name)), true)
 	if err != nil {
 		return fact, nil
+	}
+	if isRemote(name, fact.Kind) {
+		return fact, r.problem(manifest.RemoteRefused, "which would have to be fetched; commit it to this repository and name its path")
 	}
 	switch fact.Kind {
 	case tree.Absent:
@@ -234,10 +277,14 @@ func (d *diagnosis) resource(r reference) *manifest.Problem {
 	switch {
 	case problem != nil:
 		return problem
-	case fact.Kind == tree.File:
-		return d.objects(fact)
+	case fact.Kind == tree.Dir:
+		return d.base(r, fact)
 	}
-	return d.base(r, fact)
+	problem = d.objects(fact)
+	if problem == nil && d.plugins {
+		problem = pluginIn(fact.Path, 0, fact.Data)
+	}
+	return problem
 }
 
 func (d *diagnosis) component(r reference) *manifest.Problem {
@@ -286,27 +333,38 @@ func (d *diagnosis) objects(fact tree.Fact) *manifest.Problem {
 }
 
 func (d *diagnosis) plainFile(r reference) *manifest.Problem {
-	fact, problem := d.find(r, r.node.Value)
-	if problem == nil && fact.Kind == tree.File {
-		problem = manifest.CheckYAML(fact.Path, fact.Data)
+	return d.file(r, r.node.Value, true)
+}
+
+// file diagnoses a reference to a file. A key that is given twice is not looked
+// at: in a patch kustomize takes it.
+func (d *diagnosis) file(r reference, name string, isYAML bool) *manifest.Problem {
+	fact, problem := d.find(r, name)
+	if problem == nil && fact.Kind == tree.Dir {
+		problem = r.problem(manifest.Invalid, "a directory; name its files")
+	}
+	if problem == nil && isYAML {
+		_, problem = manifest.Headers(fact.Path, fact.Data)
 	}
 	return problem
 }
 
 func (d *diagnosis) fileUnlessInline(r reference) *manifest.Problem {
-	if strings.ContainsAny(r.node.Value, "\n{") {
+	if isInline(r.node.Value) {
 		return nil
 	}
 	return d.plainFile(r)
 }
+
+// isInline reports whether a string is YAML itself where it could be a path.
+func isInline(text string) bool { return strings.ContainsAny(text, "\n{") }
 
 func (d *diagnosis) keyedFile(r reference) *manifest.Problem {
 	name := r.node.Value
 	if _, after, keyed := strings.Cut(name, "="); keyed {
 		name = after
 	}
-	_, problem := d.find(r, name)
-	return problem
+	return d.file(r, name, false)
 }
 
 func (d *diagnosis) schema(r reference) *manifest.Problem {
@@ -324,10 +382,16 @@ func (d *diagnosis) schema(r reference) *manifest.Problem {
 	return nil
 }
 
-// isRemote reports whether a string is one that kustomize would fetch: a URL, or
-// one of the short forms of a git repository.
-func isRemote(name string) bool {
-	return remote.MatchString(name)
+// isRemote reports whether a string is one that kustomize would fetch: a URL, one
+// of the short forms of a git repository, or what looks like one and is nothing
+// else in the repository.
+func isRemote(name string, there tree.Kind) bool {
+	return remoteFile.MatchString(name) || remoteRepository.MatchString(name) && there != tree.File ||
+		likeRepository.MatchString(name) && there != tree.File && there != tree.Dir
 }
 
-var remote = regexp.MustCompile(`(?i)^(git::|[a-z][a-z0-9+.-]*://|[^/\s]+@[^/\s]+[:/]|(www\.)?github\.com[/:])|\?(.*&)?(ref|version)=|\.git(/|\?|$)`)
+var (
+	remoteFile       = regexp.MustCompile(`(?i)^https?://`)
+	remoteRepository = regexp.MustCompile(`(?i)^(git::|[a-z][a-z0-9+.-]*://|[^/\s]+@[^/\s]+[:/]|(www\.)?github\.com[/:])`)
+	likeRepository   = regexp.MustCompile(`(?i)\?(.*&)?(ref|version)=|\.git(/|\?|$)`)
+)

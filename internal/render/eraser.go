@@ -153,7 +153,7 @@ func (e *eraser) String() string {
 	for strings.Contains(text, struck+struck) {
 		text = strings.ReplaceAll(text, struck+struck, struck)
 	}
-	return text
+	return strings.ToValidUTF8(text, string(utf8.RuneError))
 }
 
 func isWordByte(c byte) bool {

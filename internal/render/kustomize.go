@@ -58,7 +58,7 @@ func kustomize(files tree.Files, directory string) ([]manifest.Object, error) {
 	case source.failed != nil:
 		return nil, source.failed
 	case source.problem != nil:
-		return nil, source.problem
+		return nil, source.redacted(source.problem)
 	case err != nil:
 		return nil, diagnose(source, directory, err)
 	}
@@ -147,6 +147,9 @@ func (f *fileSystem) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 	}
 	if problem := guard(fact.Path, fact.Data); problem != nil {
+		if problem.Code == manifest.Syntax {
+			f.read[fact.Path] = fact.Data
+		}
 		if f.problem == nil {
 			f.problem = problem
 		}
@@ -154,6 +157,15 @@ func (f *fileSystem) ReadFile(name string) ([]byte, error) {
 	}
 	f.read[fact.Path] = fact.Data
 	return fact.Data, nil
+}
+
+// redacted is a problem without what its parser may have quoted.
+func (f *fileSystem) redacted(problem *manifest.Problem) *manifest.Problem {
+	clean := *problem
+	if clean.Detail != "" {
+		clean.Detail = redact(f.read, clean.Detail)
+	}
+	return &clean
 }
 
 // guard is manifest.Guard for what may be read as YAML. Files of other names

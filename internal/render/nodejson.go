@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -85,9 +86,17 @@ func appendMapping(out []byte, n *yaml.Node) ([]byte, error) {
 func appendScalar(out []byte, n *yaml.Node) ([]byte, error) {
 	switch n.ShortTag() {
 	case "!!str":
+		// kustomize prints a node before it reads it, and printing folded text can
+		// change it.
+		if n.Style&yaml.FoldedStyle != 0 && strings.Contains(strings.TrimSuffix(n.Value, "\n"), "\n") {
+			return nil, errUncommon
+		}
 		return appendString(out, n.Value)
 	case "!!null":
-		return append(out, "null"...), nil
+		// Where nothing is written, kustomize's answer depends on where that is.
+		if n.Value == "null" || n.Value == "~" {
+			return append(out, "null"...), nil
+		}
 	case "!!bool":
 		if n.Value == "true" || n.Value == "false" {
 			return append(out, n.Value...), nil

@@ -51,9 +51,11 @@ func readPlain(files tree.Files, file string) ([]manifest.Object, error) {
 		return nil, err
 	}
 	if fact.Kind != tree.File {
-		return nil, absence(fact.Kind, file, 1, "this link")
+		return nil, absence(fact.Kind, file)
 	}
 	if problem := manifest.CheckYAML(file, fact.Data); problem != nil {
+		// The parser's own words may quote a value.
+		problem.Detail = redact(map[string][]byte{file: fact.Data}, problem.Detail)
 		return nil, problem
 	}
 	headers, problem := manifest.Headers(file, fact.Data)
@@ -133,15 +135,15 @@ func expand(data []byte, header manifest.Header) ([]manifest.Object, *manifest.P
 }
 
 // absence says why a path that must be a file is none.
-func absence(kind tree.Kind, file string, line int, what string) *manifest.Problem {
-	problem := &manifest.Problem{File: file, Line: line}
+func absence(kind tree.Kind, file string) *manifest.Problem {
+	problem := &manifest.Problem{File: file, Line: 1}
 	switch kind {
 	case tree.Outside:
-		problem.Code, problem.Message = manifest.Outside, what+" leads out of the repository; use a path inside it"
+		problem.Code, problem.Message = manifest.Outside, "this link leads out of the repository; use a path inside it"
 	case tree.TooLarge:
-		problem.Code, problem.Message = manifest.TooLarge, what+" is too large to read"
+		problem.Code, problem.Message = manifest.TooLarge, "this file is too large to read"
 	default:
-		problem.Code, problem.Message = manifest.Missing, what+" leads to no file"
+		problem.Code, problem.Message = manifest.Missing, "this link leads to no file"
 	}
 	return problem
 }

@@ -4,32 +4,27 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 	syaml "sigs.k8s.io/yaml"
 
 	"github.com/davitops/davit/internal/manifest"
-	"github.com/davitops/davit/internal/tree"
 )
 
 // plugin diagnoses an item of generators, transformers or validators: YAML that
 // stands there, a file, or a directory that is built.
 func (d *diagnosis) plugin(r reference) *manifest.Problem {
-	if strings.Contains(r.node.Value, "\n") {
-		return pluginIn(r.file, r.node.Line, []byte(r.node.Value))
+	if isInline(r.node.Value) {
+		before := 0 // of the lines that stand in front of the first one of the text
+		if r.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+			before = 1
+		}
+		return pluginIn(r.file, r.node.Line-before, []byte(r.node.Value))
 	}
-	fact, problem := d.find(r, r.node.Value)
-	switch {
-	case problem != nil:
-		return problem
-	case fact.Kind == tree.Dir:
-		return d.base(r, fact)
-	}
-	if problem := d.objects(fact); problem != nil {
-		return problem
-	}
-	return pluginIn(fact.Path, 0, fact.Data)
+	was := d.plugins
+	d.plugins = true
+	defer func() { d.plugins = was }()
+	return d.resource(r)
 }
 
 // pluginIn finds the first plugin that would have to be run. Lines of data count

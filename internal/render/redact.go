@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -86,6 +87,7 @@ func isSecretive(n *yaml.Node) bool {
 	return kind != nil && mentionsSecret(kind.Value) || version != nil && version.Value == "builtin"
 }
 
+// field is the value of a mapping's field, or nil.
 func field(n *yaml.Node, name string) *yaml.Node {
 	for key, value := range manifest.Pairs(n) {
 		if key.Value == name {
@@ -106,7 +108,7 @@ func (r *redactor) kustomization(directory string, root *yaml.Node) {
 			}
 		case "patchesStrategicMerge", "generators", "transformers", "validators":
 			for _, item := range value.Content {
-				if strings.ContainsAny(item.Value, "\n{") {
+				if isInline(item.Value) {
 					r.embedded(item.Value)
 				}
 			}
@@ -131,16 +133,22 @@ func (r *redactor) patch(directory string, item *yaml.Node) {
 			texts = append(texts, string(r.read[path.Join(directory, value.Value)]))
 		}
 	}
-	kind := field(field(item, "target"), "kind")
+	kind := ""
+	if given := field(field(item, "target"), "kind"); given != nil {
+		kind = given.Value
+	}
 	for _, text := range texts {
 		switch {
-		case kind != nil && mentionsSecret(kind.Value):
+		case mentionsSecret(kind) || kind != "" && !plainKind.MatchString(kind):
 			r.whole(text)
-		case kind == nil || mentionsSecret(text):
+		case kind == "" || mentionsSecret(text):
 			r.embedded(text)
 		}
 	}
 }
+
+// plainKind is a kind that is no pattern.
+var plainKind = regexp.MustCompile(`^[A-Za-z0-9]+$`)
 
 // embedded takes the Secrets of YAML that stands in a string. A document that
 // does not say what it is counts as one.

@@ -153,7 +153,8 @@ func (c Client) Render(ctx context.Context, files tree.Files, t gitops.Target, h
 	return rendering, record, err
 }
 
-// fatal says in a sentence what a target did to its worker.
+// fatal says in a sentence what a target did to its worker. The worker's last
+// words are not repeated: they may quote anything that it read.
 func fatal(death *worker.Death) *manifest.Problem {
 	problem := map[worker.Class]manifest.Problem{
 		worker.Timeout:  {Code: manifest.Timeout, Message: "rendering took too long and was stopped; look for a build that grows with every object"},
@@ -163,10 +164,9 @@ func fatal(death *worker.Death) *manifest.Problem {
 		worker.Protocol: {Code: manifest.Protocol, Message: "the renderer answered nonsense and was stopped"},
 	}
 	if p, known := problem[death.Class]; known {
-		p.Detail = death.Detail
 		return &p
 	}
-	return &manifest.Problem{Code: manifest.Crash, Message: "the renderer crashed on this target", Detail: death.Detail}
+	return &manifest.Problem{Code: manifest.Crash, Message: "the renderer crashed on this target"}
 }
 
 // mainFile is the file to blame when no other is: the kustomization, or the

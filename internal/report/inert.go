@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -13,26 +15,34 @@ const joiner = "\u2060"
 // inside a table: no formatting, no HTML, no links, nobody mentioned.
 func escape(text string) string {
 	var b strings.Builder
-	for _, r := range text {
+	for _, r := range strings.TrimSpace(inline(text)) {
 		switch {
-		case r == '@' || r == '#':
+		case strings.ContainsRune("@#!$%", r):
 			b.WriteString(string(r) + joiner)
-		case strings.ContainsRune("\\`*_{}[]<>|~&", r):
+		case strings.ContainsRune("~&", r):
+			b.WriteString("\\" + string(r) + joiner)
+		case strings.ContainsRune("\\`*_{}[]<>|", r):
 			b.WriteString("\\" + string(r))
-		case r == '\n' || r == '\r' || r == '\t':
-			b.WriteByte(' ')
-		case isHarmful(r):
-			b.WriteRune(unicode.ReplacementChar)
 		default:
 			b.WriteRune(r)
 		}
 	}
-	return strings.NewReplacer("://", ":"+joiner+"//", "www.", "www"+joiner+".").Replace(b.String())
+	escaped := linkBegin.ReplaceAllString(b.String(), "$1"+joiner+"$2")
+	return blockBegin.ReplaceAllString(escaped, "$1\\$2")
 }
 
-// isHarmful reports whether a character could change how others are shown.
+var (
+	// linkBegin is where forges begin to see a link without any brackets, or a
+	// reference to an issue.
+	linkBegin = regexp.MustCompile(`(?i)(:|www|(?:^|[^a-z0-9])gh)(//|\.|-)`)
+	// blockBegin would begin a list, a rule or a heading at the start of a line.
+	blockBegin = regexp.MustCompile(`^(\d*)([-+=.)])`)
+)
+
+// isHarmful reports whether a character could change how others are shown, or
+// can't be seen at all.
 func isHarmful(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
 // visible replaces the characters of a text that could change how others are
@@ -46,15 +56,44 @@ func visible(text string) string {
 	}, text)
 }
 
+// maxInline is how many characters of a name or a sentence are shown. Longer ones
+// are meant to be a nuisance; the JSON has them whole.
+const maxInline = 500
+
+// inline is visible text on one line, cut to a bound.
+func inline(text string) string { return cut(text, maxInline) }
+
+func cut(text string, most int) string {
+	count := 0
+	for at := range text {
+		if count++; count > most {
+			text = text[:at] + "…"
+			break
+		}
+	}
+	return oneLine.Replace(visible(text))
+}
+
+var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
+
 // code puts text into a code span that it can't end. A bar would end a table's
 // cell even there.
 func code(text string) string {
-	text = strings.NewReplacer("\n", " ", "|", "¦").Replace(visible(text))
+	text = strings.ReplaceAll(inline(text), "|", "¦")
 	fence := strings.Repeat("`", longestRun(text, '`')+1)
-	if strings.HasPrefix(text, "`") || strings.HasSuffix(text, "`") {
+	if text == "" || strings.HasPrefix(text, "`") || strings.HasSuffix(text, "`") {
 		text = " " + text + " "
 	}
 	return fence + text + fence
+}
+
+// position is a file and its line.
+func position(file string, line int) string {
+	file = cut(file, maxInline/2) // so that the line is seen with any file
+	if line > 0 {
+		return fmt.Sprintf("%s:%d", file, line)
+	}
+	return file
 }
 
 // fenceFor returns a fence that the text can't end.

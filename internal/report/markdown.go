@@ -17,12 +17,22 @@ const MaxComment = 64_000
 // Markdown is the preview as a comment of at most limit bytes. What does not fit
 // is left out whole, object by object, the least dangerous first, and said.
 func (p Preview) Markdown(limit int) string {
-	head := p.markdownHead()
-	var sections []section
-	for _, group := range groups(p.ordered()) {
-		sections = append(sections, group.sections()...)
+	out := page{limit: limit - reserve}
+	title := p.title()
+	if !out.add(title) {
+		return strings.ToValidUTF8(title[:max(0, min(limit, len(title)))], "")
 	}
-	return assemble(head, sections, limit)
+	out.list(p.Notes, "note", func(note string) string { return "\n> " + escape(note) + "\n" })
+	var problems []string
+	for _, e := range p.Errors {
+		problems = append(problems, "\n"+errorLine(e)+"\n")
+	}
+	out.list(problems, "error", func(line string) string { return line })
+	out.table(p.ordered())
+	for _, group := range groups(p.ordered()) {
+		out.group(group.section())
+	}
+	return out.end()
 }
 
 // ordered are the targets worth showing, the most dangerous first.
@@ -32,21 +42,14 @@ func (p Preview) ordered() []Target {
 	return targets
 }
 
-func (p Preview) markdownHead() string {
+func (p Preview) title() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s %s\n\n", p.badge(), p.summary())
-	fmt.Fprintf(&b, "`%s` → `%s`", short(p.Base), short(p.Head))
+	fmt.Fprintf(&b, "%s → %s", code(short(p.Base)), code(short(p.Head)))
 	if p.Uncommitted {
 		b.WriteString(" with uncommitted changes")
 	}
 	fmt.Fprintf(&b, " · %d of %s affected\n", p.Stats.Affected, number(p.Stats.Targets, "target"))
-	for _, note := range p.Notes {
-		fmt.Fprintf(&b, "\n> %s\n", escape(note))
-	}
-	for _, e := range p.Errors {
-		fmt.Fprintf(&b, "\n%s\n", errorLine(e))
-	}
-	p.markdownTable(&b)
 	return b.String()
 }
 
@@ -64,23 +67,9 @@ func (p Preview) badge() string {
 	return "⚪"
 }
 
-func (p Preview) markdownTable(b *strings.Builder) {
-	targets := p.ordered()
-	if len(targets) == 0 {
-		return
-	}
-	b.WriteString("\n| Target | Environment | Objects | Policy |\n| --- | --- | --- | --- |\n")
-	for i, t := range targets {
-		if i == maxRows {
-			fmt.Fprintf(b, "| … and %s | | | |\n", number(len(targets)-i, "more target"))
-			break
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", code(t.Name), cell(place(t)), outcome(t), cell(tallyOf(t.Findings).String()))
-	}
+func row(t Target) string {
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(t.Name), cell(place(t)), outcome(t), cell(tallyOf(t.Findings).String()))
 }
-
-// maxRows is how many targets the table lists; the JSON has them all.
-const maxRows = 100
 
 // place is where a target is deployed: "production on eu", or what of it is known.
 func place(t Target) string {
@@ -127,7 +116,9 @@ func groups(targets []Target) []group {
 	for _, t := range targets {
 		key := likeness(t)
 		if at, known := index[key]; known && key != "" {
-			list[at].names = append(list[at].names, t.Name)
+			alike := &list[at]
+			alike.names = append(alike.names, t.Name)
+			alike.Why = slices.Compact(slices.Sorted(slices.Values(slices.Concat(alike.Why, t.Why))))
 			continue
 		}
 		index[key] = len(list)
@@ -143,46 +134,51 @@ func likeness(t Target) string {
 		return ""
 	}
 	var b strings.Builder
+	add := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(&b, "%d:", len(text))
+			b.WriteString(text)
+		}
+	}
+	add(string(t.Status))
 	for _, c := range t.Changes {
-		fmt.Fprintf(&b, "%s %s %s\x00%s\x00", c.Action, c.Object, c.Version, c.Diff)
+		add(c.Action, c.Object, c.Version, c.Diff, c.Renamed, c.RenamedDiff)
 	}
 	for _, f := range t.Findings {
-		fmt.Fprintf(&b, "%s %s %s %s %s\x00", f.State, f.Severity, f.Rule, f.Object, f.Message)
+		add(string(f.State), string(f.Severity), f.Rule, f.Object.String(), f.Message, position(f.File, f.Line))
 	}
 	return b.String()
 }
 
-// section is a piece of the report that is shown whole or not at all. Sections
-// of one group stand in one pair of open and shut.
+// section is what is told of one group: pieces, each shown whole or not at all, in
+// one pair of open and shut.
 type section struct {
-	open, body, shut string
+	open, shut string
+	pieces     []string
 }
 
-func (g group) sections() []section {
+func (g group) section() section {
 	if g.Error == nil && len(g.Changes) == 0 && len(g.Findings) == 0 {
-		return nil
+		return section{}
 	}
 	title := make([]string, len(g.names))
 	for i, name := range g.names {
-		title[i] = "<code>" + html.EscapeString(name) + "</code>"
+		title[i] = "<code>" + html.EscapeString(inline(name)) + "</code>"
 	}
-	open := fmt.Sprintf("\n<details%s><summary>%s · %s</summary>\n\n%s", openIf(g.danger() < 2), summarize(title), strings.ReplaceAll(outcome(g.Target), "**", ""), g.reasons())
-	shut := "\n</details>\n"
-	var bodies []string
+	s := section{shut: "\n</details>\n"}
+	s.open = fmt.Sprintf("\n<details%s><summary>%s · %s</summary>\n\n%s", openIf(g.danger() < 2), summarize(title), strings.ReplaceAll(outcome(g.Target), "**", ""), g.reasons())
 	if g.Error != nil {
-		bodies = append(bodies, errorLine(*g.Error)+"\n")
+		line := errorLine(*g.Error) + "\n"
+		if len(g.Why) > 0 {
+			line = "\n" + line
+		}
+		s.pieces = append(s.pieces, line)
 	}
-	if findings := findingsList(g.Findings); findings != "" {
-		bodies = append(bodies, findings)
-	}
+	s.pieces = append(s.pieces, findingLines(g.Findings)...)
 	for _, c := range dangerousFirst(g.Changes) {
-		bodies = append(bodies, c.markdown())
+		s.pieces = append(s.pieces, c.markdown())
 	}
-	sections := make([]section, len(bodies))
-	for i, body := range bodies {
-		sections[i] = section{open: open, body: body, shut: shut}
-	}
-	return sections
+	return s
 }
 
 func openIf(open bool) string {
@@ -236,32 +232,26 @@ func errorLine(e Error) string {
 	return line
 }
 
-func position(file string, line int) string {
-	if line > 0 {
-		return fmt.Sprintf("%s:%d", file, line)
-	}
-	return file
-}
-
-func findingsList(findings []policy.Finding) string {
-	var b strings.Builder
+// findingLines are the items of a list, the first with an empty line before it.
+func findingLines(findings []policy.Finding) []string {
+	var lines []string
 	for _, f := range findings {
 		if f.State == policy.Existing {
 			continue
 		}
-		fmt.Fprintf(&b, "- %s %s %s: %s", mark(f), code(f.Rule), code(f.Object.String()), escape(f.Message))
+		line := fmt.Sprintf("- %s %s %s: %s", mark(f), code(f.Rule), code(f.Object.String()), escape(f.Message))
 		if f.File != "" {
-			fmt.Fprintf(&b, " (%s)", code(position(f.File, f.Line)))
+			line += " (" + code(position(f.File, f.Line)) + ")"
 		}
-		b.WriteString("\n")
+		lines = append(lines, line+"\n")
 	}
 	if existing := tallyOf(findings).existing; existing > 0 {
-		fmt.Fprintf(&b, "- %s that the base branch has too\n", number(existing, "finding"))
+		lines = append(lines, fmt.Sprintf("- %s that the base branch has too\n", number(existing, "finding")))
 	}
-	if b.Len() == 0 {
-		return ""
+	if len(lines) > 0 {
+		lines[0] = "\n" + lines[0]
 	}
-	return "\n" + b.String()
+	return lines
 }
 
 func mark(f policy.Finding) string {
@@ -307,37 +297,10 @@ func (c Change) markdown() string {
 	if c.Renamed != "" {
 		title += fmt.Sprintf(", until now %s", code(c.Renamed))
 	}
-	diff := c.shownDiff()
+	diff := visible(c.shownDiff())
+	if !strings.HasSuffix(diff, "\n") {
+		diff += "\n"
+	}
 	fence := fenceFor(diff)
 	return title + "\n" + fence + "diff\n" + diff + fence + "\n"
-}
-
-// assemble puts head and sections together as far as the limit goes.
-func assemble(head string, sections []section, limit int) string {
-	const reserve = 200 // for the sentence that says what is left out
-	var b strings.Builder
-	b.WriteString(head)
-	open, left := "", 0
-	shut := ""
-	for _, s := range sections {
-		need := len(s.body) + len(s.shut)
-		if s.open != open {
-			need += len(s.open) + len(shut)
-		}
-		if b.Len()+need > limit-reserve {
-			left++
-			continue
-		}
-		if s.open != open {
-			b.WriteString(shut)
-			b.WriteString(s.open)
-			open, shut = s.open, s.shut
-		}
-		b.WriteString(s.body)
-	}
-	b.WriteString(shut)
-	if left > 0 {
-		fmt.Fprintf(&b, "\n%s left out for length; `davit preview` shows everything.\n", number(left, "part"))
-	}
-	return b.String()
 }

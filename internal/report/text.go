@@ -19,7 +19,7 @@ func (p Preview) Text(colour bool) string {
 	w.line(dim, "%s → %s%s · %d of %s affected · %d ms", short(p.Base), short(p.Head), uncommitted,
 		p.Stats.Affected, number(p.Stats.Targets, "target"), p.Stats.Ms)
 	for _, note := range p.Notes {
-		w.line(yellow, "note: %s", visible(note))
+		w.line(yellow, "note: %s", inline(note))
 	}
 	for _, e := range p.Errors {
 		w.problem(e)
@@ -60,10 +60,10 @@ func (w *writer) problem(e Error) {
 		suffix, style = ", on the base branch too", yellow
 	}
 	if e.File != "" {
-		w.line(style, "%s: %s%s", position(visible(e.File), e.Line), visible(e.Message), suffix)
+		w.line(style, "%s: %s%s", position(e.File, e.Line), inline(e.Message), suffix)
 		return
 	}
-	w.line(style, "%s%s", visible(e.Message), suffix)
+	w.line(style, "%s%s", inline(e.Message), suffix)
 }
 
 func (w *writer) table(targets []Target) {
@@ -74,7 +74,7 @@ func (w *writer) table(targets []Target) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TARGET\tENVIRONMENT\tOBJECTS\tPOLICY")
 	for _, t := range targets {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", visible(t.Name), orDash(place(t)), strings.ReplaceAll(outcome(t), "**", ""), orDash(tallyOf(t.Findings).String()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", inline(t.Name), orDash(place(t)), strings.ReplaceAll(outcome(t), "**", ""), orDash(tallyOf(t.Findings).String()))
 	}
 	_ = table.Flush()
 }
@@ -83,7 +83,7 @@ func orDash(text string) string {
 	if text == "" {
 		return "–"
 	}
-	return visible(text)
+	return inline(text)
 }
 
 func (w *writer) target(t Target) {
@@ -91,13 +91,13 @@ func (w *writer) target(t Target) {
 		return
 	}
 	w.WriteString("\n")
-	w.line(bold, "%s", visible(t.Name))
+	w.line(bold, "%s", inline(t.Name))
 	for i, file := range t.Why {
 		if i == maxReasons {
 			w.line(dim, "  and %d more", len(t.Why)-i)
 			break
 		}
-		w.line(dim, "  because of %s", visible(file))
+		w.line(dim, "  because of %s", inline(file))
 	}
 	if t.Error != nil {
 		w.WriteString("  ")
@@ -123,17 +123,17 @@ func (w *writer) finding(f policy.Finding) {
 	}
 	where := ""
 	if f.File != "" {
-		where = " (" + position(visible(f.File), f.Line) + ")"
+		where = " (" + position(f.File, f.Line) + ")"
 	}
-	w.line(style, "  %s %s %s: %s: %s%s", f.State, f.Severity, f.Rule, visible(f.Object.String()), visible(f.Message), where)
+	w.line(style, "  %s %s %s: %s: %s%s", f.State, f.Severity, inline(f.Rule), inline(f.Object.String()), inline(f.Message), where)
 }
 
 func (w *writer) change(c Change) {
 	until := ""
 	if c.Renamed != "" {
-		until = ", until now " + visible(c.Renamed)
+		until = ", until now " + inline(c.Renamed)
 	}
-	w.line(cyan, "  %s %s%s", c.effect(), visible(c.Object), until)
+	w.line(cyan, "  %s %s%s", c.effect(), inline(c.Object), until)
 	for line := range strings.Lines(c.shownDiff()) {
 		line = visible(strings.TrimSuffix(line, "\n"))
 		style := ""

@@ -37,7 +37,7 @@ func (l *locator) locate(f *policy.Finding) {
 	}
 	for _, r := range sides {
 		if r.side != nil && f.File == "" {
-			f.File, f.Line = generator(r.files, r.side.record.Paths(), f.Object.Name)
+			f.File, f.Line = generator(r, l.directory.path, f.Object.Name)
 		}
 	}
 }
@@ -145,32 +145,40 @@ func (l *locator) read(files Tree, file string) []manifest.Header {
 }
 
 // generator is the line of a kustomization that names the generator of an
-// object, or else the first line of the first one.
-func generator(files Tree, paths []string, name string) (string, int) {
+// object, or else the first line of the directory's own, or of any.
+func generator(r revision, directory, name string) (string, int) {
 	first := ""
-	for _, file := range paths {
+	for _, file := range r.side.record.Paths() {
 		if !target.IsKustomization(file) {
 			continue
 		}
-		fact, err := files.Look(file, true)
+		fact, err := r.files.Look(file, true)
 		if err != nil || fact.Kind != tree.File {
 			continue
 		}
-		if first == "" {
+		if first == "" || path.Dir(file) == directory {
 			first = file
 		}
-		number := 0
-		for line := range bytes.Lines(fact.Data) {
-			number++
-			_, value, found := bytes.Cut(line, []byte("name: "))
-			stem := strings.Trim(string(value), "\"' \r\n")
-			if found && stem != "" && strings.HasPrefix(name, stem) {
-				return file, number
-			}
+		if line := lineNaming(fact.Data, name); line > 0 {
+			return file, line
 		}
 	}
 	if first == "" {
 		return "", 0
 	}
 	return first, 1
+}
+
+// lineNaming is the first line that gives a name which the object's begins with.
+func lineNaming(kustomization []byte, name string) int {
+	number := 0
+	for line := range bytes.Lines(kustomization) {
+		number++
+		_, value, found := bytes.Cut(line, []byte("name: "))
+		stem := strings.Trim(string(value), "\"' \r\n")
+		if found && stem != "" && strings.HasPrefix(name, stem) {
+			return number
+		}
+	}
+	return 0
 }

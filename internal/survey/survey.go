@@ -38,7 +38,9 @@ type Renderer interface {
 	Render(ctx context.Context, files tree.Files, t gitops.Target, hints []string) (manifest.Rendering, tree.Record, error)
 }
 
-// Judge finds what is wrong with the objects of changes, on either side.
+// Judge finds what is wrong with the objects of changes, on either side. An error
+// that wraps a *manifest.Problem is the objects' doing: they are not judged then,
+// and the survey says so and goes on.
 type Judge interface {
 	Judge(ctx context.Context, kubernetes string, changes []diff.Change) (base, head []policy.Finding, err error)
 }
@@ -76,7 +78,7 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		return report.Preview{}, err
 	}
 	preview := report.Preview{Version: 1, Targets: []report.Target{}, Errors: found.errors, Notes: found.notes}
-	var masker manifest.Masker
+	masker := learn(work)
 	for _, d := range work {
 		preview.Stats.Targets += len(d.targets())
 		preview.Stats.Rendered += d.renders()
@@ -87,7 +89,7 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		if d.base != nil && d.head != nil && d.base.rendering.Problem != nil && d.head.rendering.Problem == nil {
 			preview.Notes = append(preview.Notes, fmt.Sprintf("%s can't be rendered on the base branch, so everything in it is shown as new.", d.path))
 		}
-		told, err := s.tell(ctx, q, d, &masker)
+		told, err := s.tell(ctx, q, d, masker)
 		if err != nil {
 			return report.Preview{}, err
 		}
@@ -97,6 +99,25 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 	slices.SortFunc(preview.Targets, func(a, b report.Target) int { return strings.Compare(a.Name, b.Name) })
 	preview.Stats.Ms = time.Since(begin).Milliseconds()
 	return preview, nil
+}
+
+// learn makes the masker of a report: it knows every Secret of what is told
+// before anything is.
+func learn(work []*directory) *manifest.Masker {
+	var masker manifest.Masker
+	for _, d := range work {
+		for _, s := range []*side{d.base, d.head} {
+			if s == nil || !d.affected {
+				continue
+			}
+			for _, o := range s.rendering.Objects {
+				if manifest.IsSecret(o.Ref) {
+					masker.Learn(o.JSON)
+				}
+			}
+		}
+	}
+	return &masker
 }
 
 // directory is one source directory, rendered once for all targets it is the

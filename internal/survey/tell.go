@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -68,20 +69,21 @@ func (s Surveyor) outcome(ctx context.Context, q Question, d *directory, sides [
 	for _, c := range changes {
 		t.Changes = append(t.Changes, shown(c))
 	}
-	findings, err := s.judge(ctx, q, changes)
+	findings, err := s.judge(ctx, q, d, changes)
 	if err != nil {
 		return t, err
 	}
 	find := locator{question: q, directory: d}
 	for i := range findings {
 		find.locate(&findings[i])
+		findings[i].Message = masker.Text(findings[i].Message)
 	}
 	t.Findings = append(t.Findings, findings...)
 	return t, nil
 }
 
-// failure is a head that can't be rendered. It existed if base failed in the
-// same way.
+// failure is a head that can't be rendered. It existed if base couldn't be either,
+// whatever the reason: the change broke nothing then that worked.
 func failure(base, head *side) *report.Error {
 	problem := head.rendering.Problem
 	if problem == nil {
@@ -120,7 +122,7 @@ func shown(c diff.Change) report.Change {
 
 // judge has the changes judged and keeps what the change made of the findings.
 // An object that only got another hash in its name is judged as one object.
-func (s Surveyor) judge(ctx context.Context, q Question, changes []diff.Change) ([]policy.Finding, error) {
+func (s Surveyor) judge(ctx context.Context, q Question, d *directory, changes []diff.Change) ([]policy.Finding, error) {
 	predecessors := map[gitops.ObjectRef]diff.Change{}
 	for _, c := range changes {
 		if c.Succeeded {
@@ -143,6 +145,10 @@ func (s Surveyor) judge(ctx context.Context, q Question, changes []diff.Change) 
 		return nil, nil
 	}
 	base, head, err := s.Judge.Judge(ctx, q.Kubernetes, judged)
+	var problem *manifest.Problem
+	if errors.As(err, &problem) {
+		return []policy.Finding{notJudged(d, len(judged), problem)}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,4 +158,14 @@ func (s Surveyor) judge(ctx context.Context, q Question, changes []diff.Change) 
 		}
 	}
 	return policy.Delta(base, head), nil
+}
+
+// notJudged stands for all the findings that a judge could not come to.
+func notJudged(d *directory, objects int, problem *manifest.Problem) policy.Finding {
+	return policy.Finding{
+		Rule: "not-judged", Engine: "davit", Severity: policy.Error, State: policy.New,
+		Object: gitops.ObjectRef{Kind: "Target", Name: d.path},
+		Message: fmt.Sprintf("%s; the objects that change here (%d) could not be judged, and nothing may be taken for clean",
+			problem.Message, objects),
+	}
 }

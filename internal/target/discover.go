@@ -52,6 +52,12 @@ func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config)
 	for _, e := range Markers(entries) {
 		d.add(e, markers[KeyOf(e)])
 	}
+	for _, e := range entries {
+		// Where a link leads is for the renderer to say; its name is a kustomization's.
+		if e.Mode == tree.ModeLink && IsKustomization(e.Path) && !hidden(e.Path) {
+			d.roots[path.Dir(e.Path)] = true
+		}
+	}
 	directories := map[string]gitops.Renderer{}
 	var spoiled []string
 	for directory, has := range d.plain {
@@ -94,7 +100,7 @@ type discovery struct {
 func (d *discovery) add(e tree.Entry, marker Marker) {
 	directory := path.Dir(e.Path)
 	if IsKustomization(e.Path) && !marker.claims {
-		d.roots[directory] = !marker.component
+		d.roots[directory] = d.roots[directory] || !marker.component
 		for _, reference := range marker.builds {
 			if named := path.Join(directory, reference); named != directory {
 				d.named[named] = true
@@ -128,7 +134,7 @@ type near struct{ at, above map[string]bool }
 func landmarks(entries []tree.Entry) near {
 	n := near{at: map[string]bool{}, above: map[string]bool{}}
 	for _, e := range entries {
-		if !IsKustomization(e.Path) && path.Base(e.Path) != "Chart.yaml" {
+		if !IsKustomization(e.Path) && path.Base(e.Path) != "Chart.yaml" || hidden(e.Path) {
 			continue
 		}
 		directory := path.Dir(e.Path)
@@ -169,11 +175,11 @@ func isYAML(file string) bool {
 }
 
 // hidden reports whether a path lies in a directory that holds no deployments:
-// one whose name begins with a dot, or one of policies. Files in the root whose
-// name begins with a dot are configuration.
+// one whose name begins with a dot, or one of policies. Files whose name begins
+// with a dot are configuration.
 func hidden(file string) bool {
 	for segment := range strings.SplitSeq(file, "/") {
-		if strings.HasPrefix(segment, ".") && segment != "." {
+		if strings.HasPrefix(segment, ".") {
 			return true
 		}
 	}

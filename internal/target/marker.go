@@ -88,16 +88,24 @@ func (m *Marker) readKustomization(data []byte) {
 		case "generators", "transformers", "validators":
 			m.plugins = true
 		case "kind":
-			m.component = value.Value == "Component"
+			m.component = followed(value).Value == "Component"
 		case "resources", "bases", "components":
-			for _, item := range value.Content {
-				if isPath(item.Value) {
-					m.builds = append(m.builds, item.Value)
+			for _, item := range followed(value).Content {
+				if name := followed(item).Value; isPath(name) {
+					m.builds = append(m.builds, name)
 				}
 			}
 		}
 		m.mention(value)
 	}
+}
+
+// followed is what an alias stands for, and any other node itself.
+func followed(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
 }
 
 // mention collects the scalars that could be a path, whole and, as generators

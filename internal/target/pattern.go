@@ -13,28 +13,35 @@ import (
 )
 
 // pattern is a path whose segments are names or captures.
-type pattern []string
+type pattern []segment
+
+type segment struct {
+	text    string // a name, or what is captured
+	capture bool
+}
 
 var capture = regexp.MustCompile(`^\{([a-z][a-z0-9_]*)\}$`)
 
 func parsePattern(text string) (pattern, error) {
-	if path.IsAbs(text) || path.Clean(text) != text || strings.HasPrefix(text, "..") {
+	if path.IsAbs(text) || path.Clean(text) != text || text == ".." || strings.HasPrefix(text, "../") {
 		return nil, fmt.Errorf("the path %s must be relative to the repository's root, without \"..\", \"./\" or a slash at the end", manifest.Quote(text))
 	}
-	segments := strings.Split(text, "/")
+	var segments pattern
 	seen := map[string]bool{}
-	for _, segment := range segments {
-		if !strings.ContainsAny(segment, "{}*?[") {
+	for part := range strings.SplitSeq(text, "/") {
+		if !strings.ContainsAny(part, "{}*?[") {
+			segments = append(segments, segment{text: part})
 			continue
 		}
-		found := capture.FindStringSubmatch(segment)
+		found := capture.FindStringSubmatch(part)
 		if found == nil {
-			return nil, fmt.Errorf("the segment %s is neither a name nor a whole capture such as {app}", manifest.Quote(segment))
+			return nil, fmt.Errorf("the segment %s is neither a name nor a whole capture such as {app}", manifest.Quote(part))
 		}
 		if seen[found[1]] {
-			return nil, fmt.Errorf("the capture {%s} is used twice", found[1])
+			return nil, fmt.Errorf("the capture {%s} is used twice; give one of them another name", found[1])
 		}
 		seen[found[1]] = true
+		segments = append(segments, segment{text: found[1], capture: true})
 	}
 	return segments, nil
 }
@@ -70,15 +77,14 @@ func (c Config) match(directories map[string]gitops.Renderer) Found {
 }
 
 func (p pattern) captures(directory string) (map[string]string, bool) {
-	segments := strings.Split(directory, "/")
-	if len(segments) != len(p) {
+	if strings.Count(directory, "/")+1 != len(p) {
 		return nil, false
 	}
 	captures := map[string]string{}
-	for i, segment := range segments {
-		if found := capture.FindStringSubmatch(p[i]); found != nil {
-			captures[found[1]] = segment
-		} else if p[i] != segment {
+	for i, name := range strings.Split(directory, "/") {
+		if p[i].capture {
+			captures[p[i].text] = name
+		} else if p[i].text != name {
 			return nil, false
 		}
 	}

@@ -45,7 +45,11 @@ const (
 
 // String names the kind.
 func (k Kind) String() string {
-	return [...]string{"absent", "directory", "file", "outside the repository", "too large"}[k]
+	names := [...]string{"absent", "directory", "file", "outside the repository", "too large"}
+	if int(k) >= len(names) {
+		return fmt.Sprintf("kind %d", uint8(k))
+	}
+	return names[k]
 }
 
 // Fact is what is at Path. Real is the path after links; Data is set only if
