@@ -49,7 +49,7 @@ func (c Client) Judge(ctx context.Context, kubernetes string, changes []diff.Cha
 	var death *worker.Death
 	var failed *worker.JobError
 	switch {
-	case errors.As(err, &death):
+	case errors.As(err, &death) && !death.Idle:
 		return nil, nil, fmt.Errorf("judge %d objects: %w: %w: %w", len(changes), ErrDied, death, unjudged(death.Class))
 	case errors.As(err, &failed):
 		return nil, nil, fmt.Errorf("judge %d objects: %w: %w", len(changes), failed, unjudged(worker.Crash))

@@ -40,7 +40,7 @@ func wantFiles(t testing.TB, r *Repository, id string, files ...string) {
 }
 
 // entry is one line of a tree that git would not make of files.
-type entry struct{ mode, kind, id, name string }
+type entry struct{ mode, id, name string }
 
 // treeOf writes a tree as git writes it to disk, whatever its names are.
 func treeOf(t testing.TB, dir string, entries ...entry) string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/tree"
 )
 
@@ -82,8 +83,7 @@ func (r reference) problem(code manifest.Code, reason string) *manifest.Problem 
 func (d *diagnosis) directory(directory string, from *reference) *manifest.Problem {
 	var file string
 	var content []byte
-	for _, name := range kustomizationNames {
-		candidate := path.Join(directory, name)
+	for _, candidate := range target.Kustomizations(directory) {
 		fact, err := d.source.look(inside(candidate), true)
 		if err != nil || fact.Kind == tree.Absent || fact.Kind == tree.Dir {
 			continue

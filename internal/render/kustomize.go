@@ -19,9 +19,6 @@ import (
 	"github.com/davitops/davit/internal/worker"
 )
 
-// kustomizationNames are the files kustomize looks for in a directory.
-var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
 // Warm makes a fresh worker pay for kustomize's schema before its first job.
 func Warm() error {
 	in := filesys.MakeFsInMemory()

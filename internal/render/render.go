@@ -21,6 +21,7 @@ import (
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/tree"
 	"github.com/davitops/davit/internal/worker"
 )
@@ -137,7 +138,7 @@ func (c Client) Render(ctx context.Context, files tree.Files, t gitops.Target, h
 	}
 	result, err := c.Runner.Run(ctx, worker.Job{Kind: Job, Payload: payload, Files: files, Domain: c.Domain, Hints: hints})
 	var death *worker.Death
-	if errors.As(err, &death) {
+	if errors.As(err, &death) && !death.Idle {
 		problem := fatal(death)
 		problem.File, problem.Line = mainFile(files, t), 1
 		return manifest.Rendering{Problem: problem}, nil, nil
@@ -173,8 +174,7 @@ func fatal(death *worker.Death) *manifest.Problem {
 // directory itself.
 func mainFile(files tree.Files, t gitops.Target) string {
 	if t.Renderer == gitops.Kustomize {
-		for _, name := range kustomizationNames {
-			file := path.Join(t.Path, name)
+		for _, file := range target.Kustomizations(t.Path) {
 			if fact, err := files.Look(file, false); err == nil && fact.Kind == tree.File {
 				return file
 			}

@@ -44,7 +44,7 @@ func (p Preview) ordered() []Target {
 
 func (p Preview) title() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s\n\n", p.badge(), p.summary())
+	fmt.Fprintf(&b, "### %s %s\n\n", p.badge(), signs(p.summary()))
 	fmt.Fprintf(&b, "%s → %s", code(short(p.Base)), code(short(p.Head)))
 	if p.Uncommitted {
 		b.WriteString(" with uncommitted changes")
@@ -68,8 +68,16 @@ func (p Preview) badge() string {
 }
 
 func row(t Target) string {
-	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(t.Name), cell(place(t)), outcome(t), cell(tallyOf(t.Findings).String()))
+	objects := signs(outcome(t))
+	if t.Error != nil && t.Error.State == policy.New {
+		objects = "**" + objects + "**"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(t.Name), cell(place(t)), objects, cell(tallyOf(t.Findings).String()))
 }
+
+// signs keeps a forge from taking the sign of a count, as in "~2", for the
+// reference of a label.
+func signs(text string) string { return strings.ReplaceAll(text, "~", "~"+joiner) }
 
 // place is where a target is deployed: "production on eu", or what of it is known.
 func place(t Target) string {
@@ -91,7 +99,7 @@ func outcome(t Target) string {
 	c := t.counts()
 	switch {
 	case t.Error != nil && t.Error.State == policy.New:
-		return "**can't be rendered**"
+		return "can't be rendered"
 	case t.Error != nil:
 		return "can't be rendered, as before"
 	case t.Status == Added:
@@ -166,7 +174,7 @@ func (g group) section() section {
 		title[i] = "<code>" + html.EscapeString(inline(name)) + "</code>"
 	}
 	s := section{shut: "\n</details>\n"}
-	s.open = fmt.Sprintf("\n<details%s><summary>%s · %s</summary>\n\n%s", openIf(g.danger() < 2), summarize(title), strings.ReplaceAll(outcome(g.Target), "**", ""), g.reasons())
+	s.open = fmt.Sprintf("\n<details%s><summary>%s · %s</summary>\n\n%s", openIf(g.danger() < 2), summarize(title), signs(outcome(g.Target)), g.reasons())
 	if g.Error != nil {
 		line := errorLine(*g.Error) + "\n"
 		if len(g.Why) > 0 {

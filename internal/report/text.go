@@ -74,7 +74,7 @@ func (w *writer) table(targets []Target) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TARGET\tENVIRONMENT\tOBJECTS\tPOLICY")
 	for _, t := range targets {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", inline(t.Name), orDash(place(t)), strings.ReplaceAll(outcome(t), "**", ""), orDash(tallyOf(t.Findings).String()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", inline(t.Name), orDash(place(t)), outcome(t), orDash(tallyOf(t.Findings).String()))
 	}
 	_ = table.Flush()
 }

@@ -73,18 +73,12 @@ func readMarkers(t Tree, markers map[target.MarkerKey]target.Marker) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", e.Path, err)
 		}
-		if fact.Kind == tree.TooLarge {
-			fact.Data = unread
+		if markers[key] = target.UnreadMarker(e.Path); fact.Kind != tree.TooLarge {
+			markers[key] = target.DecodeMarker(e.Path, fact.Data)
 		}
-		markers[key] = target.DecodeMarker(e.Path, fact.Data)
 	}
 	return nil
 }
-
-// unread stands for the content of a file that is too large to be handed out. It
-// is longer than anything discovery reads, so that the file is taken for what its
-// name says, and its directory does not seem to deploy nothing.
-var unread = make([]byte, 2<<20)
 
 // configFile is a .davit.yaml as one side has it.
 type configFile struct {

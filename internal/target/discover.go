@@ -139,8 +139,7 @@ func landmarks(entries []tree.Entry) near {
 		}
 		directory := path.Dir(e.Path)
 		n.at[directory] = true
-		for up := directory; up != "."; {
-			up = path.Dir(up)
+		for up := path.Dir(directory); !n.above[up]; up = path.Dir(up) {
 			n.above[up] = true
 		}
 	}
@@ -155,19 +154,27 @@ func (n near) near(directory string) bool {
 		if n.at[up] {
 			return true
 		}
-		if up == "." {
+		if up == path.Dir(up) {
 			return false
 		}
 	}
 }
 
+// kustomizationNames are the files kustomize looks for in a directory.
+var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// Kustomizations are the paths at which a directory can have a kustomization.
+func Kustomizations(directory string) []string {
+	var files []string
+	for _, name := range kustomizationNames {
+		files = append(files, path.Join(directory, name))
+	}
+	return files
+}
+
 // IsKustomization reports whether a file has one of the names kustomize looks for.
 func IsKustomization(file string) bool {
-	switch path.Base(file) {
-	case "kustomization.yaml", "kustomization.yml", "Kustomization":
-		return true
-	}
-	return false
+	return slices.Contains(kustomizationNames, path.Base(file))
 }
 
 func isYAML(file string) bool {

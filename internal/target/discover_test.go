@@ -192,6 +192,8 @@ func FuzzDiscover(f *testing.F) {
 	for _, seed := range []string{"resources: [../base, ./a.yaml, 'x=y.yaml']\nkind: Component\n", "apiVersion: v1\nkind: List\n", "a: &a [*a]", "\xff", "x: &x {kind: Component}\n<<: *x\n", "resources: *r\n"} {
 		f.Add("app", []byte(seed))
 	}
+	f.Add("", []byte("resources: [../base]\n")) // a path that no tree should have: /kustomization.yaml
+	f.Add("..", []byte(""))
 	f.Fuzz(func(t *testing.T, directory string, data []byte) {
 		files := []txtar.File{{Name: "kustomization.yaml", Data: data}, {Name: directory + "/kustomization.yaml", Data: data}, {Name: directory + "/a.yaml", Data: data}, {Name: "plain/b.yaml", Data: data}}
 		for _, config := range []Config{{}, {targets: []pattern{{{text: "app", capture: true}}}}} {

@@ -43,10 +43,10 @@ const maxMarker = 1 << 20
 // DecodeMarker reads one marker file. A file that can't be read marks what its
 // name says: whoever renders it reports why.
 func DecodeMarker(file string, data []byte) Marker {
-	if len(data) > maxMarker && !IsKustomization(file) {
-		return Marker{contents: contents{deployable: true}}
+	if len(data) > maxMarker {
+		return UnreadMarker(file)
 	}
-	if len(data) > maxMarker || manifest.Guard(file, data) != nil {
+	if manifest.Guard(file, data) != nil {
 		return Marker{contents: broken(data)}
 	}
 	marker := Marker{}
@@ -75,6 +75,14 @@ func broken(data []byte) contents {
 
 func topLevel(data []byte, key string) bool {
 	return bytes.HasPrefix(data, []byte(key)) || bytes.Contains(data, []byte("\n"+key))
+}
+
+// UnreadMarker is what a file that is too large to be read is taken for.
+func UnreadMarker(file string) Marker {
+	if IsKustomization(file) {
+		return Marker{contents: contents{broken: true}}
+	}
+	return Marker{contents: contents{deployable: true}}
 }
 
 func (m *Marker) readKustomization(data []byte) {

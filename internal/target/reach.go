@@ -88,8 +88,7 @@ func (w *walk) kustomization(directory string) error {
 		return nil
 	}
 	w.seen[directory] = true
-	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
-		file := path.Join(directory, name)
+	for _, file := range Kustomizations(directory) {
 		fact, err := w.look(file)
 		if err != nil {
 			return err

@@ -26,16 +26,16 @@ func (p *Pool) watch(ctx context.Context, w *process, wall time.Duration) (stop 
 			case <-w.gone:
 				return
 			case <-ctx.Done():
-				w.kill(&Death{Crash, "the job was cancelled"})
+				w.kill(&Death{Class: Crash, Detail: "the job was cancelled"})
 				return
 			case <-timer.C:
-				w.kill(&Death{Timeout, fmt.Sprintf("it took more than %v", wall)})
+				w.kill(&Death{Class: Timeout, Detail: fmt.Sprintf("it took more than %v", wall)})
 				return
 			case <-ticker.C:
 				size := w.memory()
 				w.peak = max(w.peak, size)
 				if most := uint64(p.opts.Limits.Resident); size > most {
-					w.kill(&Death{Memory, fmt.Sprintf("%d bytes resident, %d allowed", size, most)})
+					w.kill(&Death{Class: Memory, Detail: fmt.Sprintf("%d bytes resident, %d allowed", size, most)})
 					return
 				}
 			}
@@ -106,7 +106,7 @@ func (p *process) conclude(s *server, body []byte, c *course) (Result, course, e
 		return Result{}, *c, err
 	}
 	if d.tooBig || int64(len(d.payload)) > s.lim.Output {
-		return Result{}, *c, &Death{Limit, fmt.Sprintf("its result is over %d bytes", s.lim.Output)}
+		return Result{}, *c, &Death{Class: Limit, Detail: fmt.Sprintf("its result is over %d bytes", s.lim.Output)}
 	}
 	c.dirty = d.dirty
 	res := Result{Payload: d.payload, Used: d.used, Warnings: p.stderr.whole(), Peak: p.highWater()}

@@ -24,11 +24,11 @@ func (p *process) death(err error, lim Limits) *Death {
 		select {
 		case <-p.gone:
 		case <-t.C:
-			p.kill(&Death{Protocol, "it closed its socket and went on"})
+			p.kill(&Death{Class: Protocol, Detail: "it closed its socket and went on"})
 		}
 		t.Stop()
 	default:
-		p.kill(&Death{Protocol, err.Error()})
+		p.kill(&Death{Class: Protocol, Detail: err.Error()})
 	}
 	<-p.gone
 	return p.verdict(lim)
@@ -44,16 +44,16 @@ func streamEnded(err error) bool {
 func (p *process) verdict(lim Limits) *Death {
 	state := p.cmd.ProcessState
 	if state == nil {
-		return &Death{Crash, "its end could not be read"}
+		return &Death{Class: Crash, Detail: "its end could not be read"}
 	}
 	status, _ := state.Sys().(syscall.WaitStatus)
 	p.mu.Lock()
 	killed := p.killed
 	p.mu.Unlock()
 	if status.Signaled() && status.Signal() == syscall.SIGKILL && killed != nil {
-		return &Death{killed.Class, killed.Detail + p.printed()}
+		return &Death{Class: killed.Class, Detail: killed.Detail + p.printed()}
 	}
-	return &Death{p.classify(status, state, lim), state.String() + p.printed()}
+	return &Death{Class: p.classify(status, state, lim), Detail: state.String() + p.printed()}
 }
 
 // classify judges an end that the parent did not cause.

@@ -289,10 +289,14 @@ func (p *Pool) start(ctx context.Context) (*process, error) {
 	if err != nil {
 		err = w.death(err, lim)
 	} else if !w.layers.Seccomp && m.skip&noSeccomp == 0 {
-		err = &Death{Sandbox, "the system call filter is missing"}
+		err = &Death{Class: Sandbox, Detail: "the system call filter is missing"}
 	}
 	if err != nil {
 		w.close()
+		var d *Death
+		if errors.As(err, &d) {
+			d.Idle = true
+		}
 		return nil, fmt.Errorf("start worker: %w", err)
 	}
 	return w, nil

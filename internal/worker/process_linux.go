@@ -133,7 +133,7 @@ func newProcess(command []string, level isolation, m setup, start func(func())) 
 	}
 	go p.reap()
 	if err := p.open(m); err != nil {
-		p.kill(&Death{Crash, err.Error()})
+		p.kill(&Death{Class: Crash, Detail: err.Error()})
 		p.close()
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (p *process) doomed() bool {
 
 // close ends the process, waits until it is gone and frees what it took.
 func (p *process) close() {
-	p.kill(&Death{Crash, "it was retired"})
+	p.kill(&Death{Class: Crash, Detail: "it was retired"})
 	<-p.gone
 	for _, c := range []io.Closer{p.conn, p.statm, p.status} {
 		if f, ok := c.(*os.File); ok && f == nil {

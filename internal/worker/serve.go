@@ -84,11 +84,11 @@ func (s *server) look(p string, content bool) (Fact, error) {
 // answer is the reply to one question.
 func (s *server) answer(op byte, body []byte) ([]byte, error) {
 	if s.requests++; s.requests > s.lim.Requests {
-		return nil, &Death{Limit, fmt.Sprintf("it asked more than %d times", s.lim.Requests)}
+		return nil, &Death{Class: Limit, Detail: fmt.Sprintf("it asked more than %d times", s.lim.Requests)}
 	}
 	q, err := parseQuestion(body)
 	if err != nil {
-		return nil, &Death{Protocol, fmt.Sprintf("op %d: %v", op, err)}
+		return nil, &Death{Class: Protocol, Detail: fmt.Sprintf("op %d: %v", op, err)}
 	}
 	var m answer
 	if m.fact, err = s.look(q.path, q.content && op == opLook); err != nil {
@@ -187,7 +187,7 @@ func (s *server) count(frame []byte, err error) ([]byte, error) {
 		return nil, err
 	}
 	if s.served += int64(len(frame)); s.served > s.lim.Served {
-		return nil, &Death{Limit, fmt.Sprintf("it was sent more than %d bytes", s.lim.Served)}
+		return nil, &Death{Class: Limit, Detail: fmt.Sprintf("it was sent more than %d bytes", s.lim.Served)}
 	}
 	return frame, nil
 }
@@ -197,12 +197,12 @@ func (s *server) count(frame []byte, err error) ([]byte, error) {
 func (s *server) verify(used []Use) error {
 	for i, u := range used {
 		if i > 0 && used[i-1].Path >= u.Path {
-			return &Death{Protocol, fmt.Sprintf("used paths out of order at %q", u.Path)}
+			return &Death{Class: Protocol, Detail: fmt.Sprintf("used paths out of order at %q", u.Path)}
 		}
 		content, told := s.told[u.Path]
 		ok := told || u.Path != "." && s.whole[path.Dir(u.Path)]
 		if !ok || u.Content && !content || u.Listed && !s.whole[u.Path] {
-			return &Death{Protocol, fmt.Sprintf("%q was used and never sent", u.Path)}
+			return &Death{Class: Protocol, Detail: fmt.Sprintf("%q was used and never sent", u.Path)}
 		}
 	}
 	return nil
@@ -215,7 +215,7 @@ const maxDoneExtra = 32 << 20
 // overOutput names the one violation that is a matter of size, not of form.
 func overOutput(op byte, err error) error {
 	if op == opDone && errors.Is(err, errTooBig) {
-		return &Death{Limit, err.Error()}
+		return &Death{Class: Limit, Detail: err.Error()}
 	}
 	return err
 }

@@ -180,10 +180,18 @@ const (
 type Death struct {
 	Class  Class
 	Detail string
+	// Idle says that the worker died before it was given the job, which is then
+	// not to blame, and Detail holds nothing of the repository.
+	Idle bool
 }
 
-// Error names the class and nothing else.
-func (d *Death) Error() string { return "worker died: " + string(d.Class) }
+// Error names the class, and the detail where it can be shown.
+func (d *Death) Error() string {
+	if d.Idle {
+		return string(d.Class) + " before the first job: " + d.Detail
+	}
+	return "worker died: " + string(d.Class)
+}
 
 // JobError is the error that a Handler returned.
 type JobError struct{ Message string }
