@@ -111,16 +111,16 @@ func expand(data []byte, header manifest.Header) ([]manifest.Object, *manifest.P
 	origin := manifest.Origin{Line: header.Line}
 	notAnObject := &manifest.Problem{Code: manifest.NotAnObject, Line: header.Line,
 		Message: "this is not a Kubernetes object: it needs apiVersion, kind and metadata.name"}
-	var list struct {
-		Kind  string
-		Items []json.RawMessage
-	}
-	if err := json.Unmarshal(data, &list); err != nil {
+	// A map, because the fields of a struct would match keys in other cases too.
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, notAnObject
 	}
 	items := []json.RawMessage{data}
-	if strings.HasSuffix(list.Kind, "List") && list.Items != nil {
-		items = list.Items
+	if fields["items"] != nil && strings.HasSuffix(header.Kind, "List") {
+		if err := json.Unmarshal(fields["items"], &items); err != nil {
+			return nil, notAnObject
+		}
 	}
 	objects := make([]manifest.Object, 0, len(items))
 	for _, item := range items {
