@@ -37,7 +37,6 @@ type Change struct {
 	Action        Action
 	Ref           gitops.ObjectRef
 	Before, After json.RawMessage
-	Origin        manifest.Origin
 	Text          string
 	// Succeeds is the name, on a created object, of the deleted object that it
 	// stands in for: one generated from other content, under another hash.
@@ -59,7 +58,7 @@ func Sets(before, after []manifest.Object, masker *manifest.Masker) ([]Change, e
 	var changes []Change
 	for _, o := range after {
 		id := o.Ref.Identity()
-		change := Change{Action: Create, Ref: o.Ref, After: o.JSON, Origin: o.Origin}
+		change := Change{Action: Create, Ref: o.Ref, After: o.JSON}
 		if twins := old[id]; len(twins) > 0 {
 			change.Action, change.Before = Update, twins[0].JSON
 			old[id] = twins[1:]
@@ -70,7 +69,7 @@ func Sets(before, after []manifest.Object, masker *manifest.Masker) ([]Change, e
 	}
 	for _, o := range before {
 		if twins := old[o.Ref.Identity()]; len(twins) > 0 {
-			changes = append(changes, Change{Action: Delete, Ref: twins[0].Ref, Before: twins[0].JSON, Origin: twins[0].Origin})
+			changes = append(changes, Change{Action: Delete, Ref: twins[0].Ref, Before: twins[0].JSON})
 			old[o.Ref.Identity()] = twins[1:]
 		}
 	}
@@ -86,12 +85,14 @@ func describe(changes []Change, masker *manifest.Masker) error {
 			return fmt.Errorf("compare %s: %w", c.Ref, err)
 		}
 	}
+	gone := predecessors(changes)
 	for i := range changes {
 		c := &changes[i]
-		predecessor := predecessorOf(*c, changes)
-		if predecessor == nil {
+		candidates := gone[generated(c.Ref)]
+		if c.Action != Create || len(candidates) != 1 || candidates[0].Succeeded {
 			continue
 		}
+		predecessor := candidates[0]
 		var err error
 		if c.SuccessorText, err = Text(c.Ref, predecessor.Before, c.After, masker); err != nil {
 			return fmt.Errorf("compare %s: %w", c.Ref, err)
@@ -102,26 +103,25 @@ func describe(changes []Change, masker *manifest.Masker) error {
 	return nil
 }
 
-// predecessorOf finds the one deleted object whose name differs from a created
-// one's in nothing but the hash of generated content.
-func predecessorOf(c Change, changes []Change) *Change {
-	stem, hashed := contentHash(c.Ref.Name)
-	if c.Action != Create || !hashed {
-		return nil
-	}
-	var found *Change
-	for i, other := range changes {
-		same := other.Action == Delete && !other.Succeeded &&
-			other.Ref.Kind == c.Ref.Kind && other.Ref.Group == c.Ref.Group && other.Ref.Namespace == c.Ref.Namespace
-		if otherStem, hashed := contentHash(other.Ref.Name); !same || !hashed || otherStem != stem {
-			continue
+// predecessors are the deleted objects with generated names, by what they were
+// generated as. Only where there is one is it told which one a new one succeeds.
+func predecessors(changes []Change) map[gitops.ObjectRef][]*Change {
+	gone := map[gitops.ObjectRef][]*Change{}
+	for i, c := range changes {
+		if as := generated(c.Ref); c.Action == Delete && as.Name != "" {
+			gone[as] = append(gone[as], &changes[i])
 		}
-		if found != nil {
-			return nil
-		}
-		found = &changes[i]
 	}
-	return found
+	return gone
+}
+
+// generated is an object's identity without the hash of generated content; it has
+// no name if there is no hash.
+func generated(ref gitops.ObjectRef) gitops.ObjectRef {
+	stem, _ := contentHash(ref.Name)
+	ref = ref.Identity()
+	ref.Name = stem
+	return ref
 }
 
 // hashAlphabet is what kustomize writes hashes of content in, ten characters

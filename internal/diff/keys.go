@@ -8,22 +8,19 @@ import (
 // listKeys are, by the name of a field, the fields that tell the items of its
 // list apart, as the Kubernetes API defines them for its own types; custom
 // resources that embed pod templates follow. Lists whose order means something,
-// such as initContainers, are not here although they have keys: there a move is
-// a change.
+// such as initContainers, env (a variable can use those before it) and hostAliases,
+// are not here although they have keys: there a move is a change.
 var listKeys = map[string][][]string{
 	"containers":                {{"name"}},
 	"ephemeralContainers":       {{"name"}},
-	"env":                       {{"name"}},
 	"volumes":                   {{"name"}},
 	"volumeMounts":              {{"mountPath"}},
 	"volumeDevices":             {{"devicePath"}},
 	"ports":                     {{"containerPort", "protocol"}, {"port", "protocol"}},
 	"imagePullSecrets":          {{"name"}},
 	"secrets":                   {{"name"}},
-	"hostAliases":               {{"ip"}},
 	"topologySpreadConstraints": {{"topologyKey", "whenUnsatisfiable"}},
 	"conditions":                {{"type"}},
-	"webhooks":                  {{"name"}},
 }
 
 // defaults are the values the API gives key fields that are left out.

@@ -125,7 +125,8 @@ func learn(work []*directory) *manifest.Masker {
 type directory struct {
 	path       string
 	base, head *side
-	untouched  bool // the change touches nothing that rendering it could read
+	touched    []string // the changed paths that rendering it could read
+	untouched  bool     // there are none, for certain
 	affected   bool
 	why        []string // the paths it reads that differ
 }
@@ -233,6 +234,12 @@ func (s Surveyor) renderBoth(ctx context.Context, q Question, d *directory) erro
 		if d.why, err = d.base.record.Changed(q.Head); err != nil {
 			return err
 		}
+		failing := d.base.rendering.Problem != nil
+		if len(d.why) == 0 && failing {
+			// What a failed render did not come to read may have changed: that it can't
+			// be compared has to be said.
+			d.why = d.touched
+		}
 		if len(d.why) == 0 && sameTargets(d.base.targets, d.head.targets) {
 			return nil
 		}
@@ -254,7 +261,12 @@ func passOver(q Question, markers map[target.MarkerKey]target.Marker, work []*di
 		if err != nil {
 			return fmt.Errorf("survey %s: %w", d.path, err)
 		}
-		d.untouched = known && !slices.ContainsFunc(changed, reach.Touches)
+		for _, c := range changed {
+			if reach.Touches(c) {
+				d.touched = append(d.touched, c)
+			}
+		}
+		d.untouched = known && len(d.touched) == 0
 	}
 	return nil
 }

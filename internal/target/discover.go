@@ -47,7 +47,7 @@ func Markers(entries []tree.Entry) []tree.Entry {
 // of what Markers asked for.
 func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config) Found {
 	d := discovery{
-		roots: map[string]bool{}, plain: map[string]contents{}, named: map[string]bool{}, mentioned: map[string]bool{},
+		kustomizations: map[string]bool{}, builds: map[string][]string{}, plain: map[string]contents{}, mentioned: map[string]bool{},
 	}
 	for _, e := range Markers(entries) {
 		d.add(e, markers[KeyOf(e)])
@@ -55,7 +55,7 @@ func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config)
 	for _, e := range entries {
 		// Where a link leads is for the renderer to say; its name is a kustomization's.
 		if e.Mode == tree.ModeLink && IsKustomization(e.Path) && !hidden(e.Path) {
-			d.roots[path.Dir(e.Path)] = true
+			d.kustomizations[path.Dir(e.Path)] = true
 		}
 	}
 	directories := map[string]gitops.Renderer{}
@@ -78,37 +78,86 @@ func Discover(entries []tree.Entry, markers map[MarkerKey]Marker, config Config)
 // choose adds the kustomizations to the plain directories and makes targets of
 // what the configuration, or else convention, says are some.
 func (d *discovery) choose(directories map[string]gitops.Renderer, config Config) Found {
-	for directory, deployable := range d.roots {
-		if len(config.targets) > 0 || deployable && !d.named[directory] {
+	if len(config.targets) > 0 {
+		for directory := range d.kustomizations {
 			directories[directory] = gitops.Kustomize
 		}
-	}
-	if len(config.targets) > 0 {
 		return config.match(directories)
+	}
+	for _, directory := range d.roots() {
+		directories[directory] = gitops.Kustomize
 	}
 	return config.byConvention(directories)
 }
 
+// roots are the kustomizations, Components aside, that no other one builds upon.
+// Where what builds upon one is deployed by nobody itself, a Component without
+// users or a circle, the one is a root all the same: nothing that can be deployed
+// is lost.
+func (d *discovery) roots() []string {
+	var roots []string
+	reached := map[string]bool{}
+	for open := d.unreached(reached); len(open) > 0; open = d.unreached(reached) {
+		named := map[string]bool{}
+		for _, directory := range open {
+			for _, below := range d.builds[directory] {
+				d.reach(below, named)
+			}
+		}
+		first := slices.DeleteFunc(slices.Clone(open), func(directory string) bool { return named[directory] })
+		if len(first) == 0 {
+			first = open[:1]
+		}
+		for _, root := range first {
+			roots = append(roots, root)
+			d.reach(root, reached)
+		}
+	}
+	return roots
+}
+
+// unreached are the kustomizations that are no Components and not reached, sorted.
+func (d *discovery) unreached(reached map[string]bool) []string {
+	var open []string
+	for directory, deployable := range d.kustomizations {
+		if deployable && !reached[directory] {
+			open = append(open, directory)
+		}
+	}
+	slices.Sort(open)
+	return open
+}
+
+func (d *discovery) reach(directory string, reached map[string]bool) {
+	if reached[directory] {
+		return
+	}
+	reached[directory] = true
+	for _, below := range d.builds[directory] {
+		d.reach(below, reached)
+	}
+}
+
 // discovery collects what the markers say about directories.
 type discovery struct {
-	roots     map[string]bool     // directories with a kustomization; false for a Component
-	plain     map[string]contents // directories of YAML
-	named     map[string]bool     // directories that a kustomization builds upon
-	mentioned map[string]bool     // directories of files that a kustomization mentions
+	kustomizations map[string]bool     // directories with one; false for a Component
+	builds         map[string][]string // the directories each builds upon
+	plain          map[string]contents // directories of YAML
+	mentioned      map[string]bool     // directories of files that a kustomization mentions
 }
 
 func (d *discovery) add(e tree.Entry, marker Marker) {
 	directory := path.Dir(e.Path)
 	if IsKustomization(e.Path) && !marker.claims {
-		d.roots[directory] = d.roots[directory] || !marker.component
+		d.kustomizations[directory] = d.kustomizations[directory] || !marker.component
 		for _, reference := range marker.builds {
-			if named := path.Join(directory, reference); named != directory {
-				d.named[named] = true
+			if named, inside := within(directory, reference); inside && named != directory {
+				d.builds[directory] = append(d.builds[directory], named)
 			}
 		}
 		for _, reference := range marker.mentions {
-			if isYAML(reference) {
-				d.mentioned[path.Dir(path.Join(directory, reference))] = true
+			if named, inside := within(directory, reference); inside && isYAML(named) {
+				d.mentioned[path.Dir(named)] = true
 			}
 		}
 		return

@@ -2,10 +2,13 @@ package target
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	syaml "sigs.k8s.io/yaml"
 
 	"github.com/davitops/davit/internal/manifest"
 	"github.com/davitops/davit/internal/tree"
@@ -16,7 +19,7 @@ import (
 type Marker struct {
 	component bool     // a kustomization that only others can use
 	builds    []string // what a kustomization builds upon: resources, bases, components
-	mentions  []string // every string of it that could be a path
+	mentions  []string // every text of it, since any could be a path
 	read      bool     // a kustomization that could be read
 	plugins   bool     // a kustomization with plugins, which may read what their own files name
 	claims    bool     // it holds nothing but objects by which other deployers claim directories
@@ -59,7 +62,7 @@ func DecodeMarker(file string, data []byte) Marker {
 		marker.deployable = marker.deployable || h.IsObject() && !claims(h)
 	}
 	marker.claims = len(headers) > 0 && !marker.other && !marker.deployable && !marker.broken
-	if IsKustomization(file) && !marker.claims {
+	if IsKustomization(file) {
 		marker.readKustomization(data)
 	}
 	return marker
@@ -85,60 +88,67 @@ func UnreadMarker(file string) Marker {
 	return Marker{contents: contents{deployable: true}}
 }
 
+// kustomization is what discovery reads of one. It is decoded as kustomize
+// decodes its own, so that no spelling means one thing here and another there:
+// through JSON, where aliases and merge keys are resolved, by field names of any
+// case, the last one winning.
+type kustomization struct {
+	Kind         string            `json:"kind"`
+	APIVersion   string            `json:"apiVersion"`
+	Resources    []string          `json:"resources"`
+	Bases        []string          `json:"bases"`
+	Components   []string          `json:"components"`
+	Generators   []json.RawMessage `json:"generators"`
+	Transformers []json.RawMessage `json:"transformers"`
+	Validators   []json.RawMessage `json:"validators"`
+}
+
 func (m *Marker) readKustomization(data []byte) {
-	var document yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&document); err != nil || len(document.Content) == 0 {
-		return
+	converted, err := syaml.YAMLToJSON(data)
+	var k kustomization
+	var all any
+	if err != nil || json.Unmarshal(converted, &k) != nil || json.Unmarshal(converted, &all) != nil {
+		return // whoever builds it says why it can't be
 	}
-	m.read = true
-	for key, value := range manifest.Pairs(document.Content[0]) {
-		switch key.Value {
-		case "generators", "transformers", "validators":
-			m.plugins = true
-		case "kind":
-			m.component = followed(value).Value == "Component"
-		case "resources", "bases", "components":
-			for _, item := range followed(value).Content {
-				if name := followed(item).Value; isPath(name) {
-					m.builds = append(m.builds, name)
-				}
-			}
-		}
-		m.mention(value)
+	if group, _, _ := strings.Cut(k.APIVersion, "/"); group == "kustomize.toolkit.fluxcd.io" && len(k.Resources)+len(k.Bases)+len(k.Components) == 0 {
+		return // another tool's object in a file of this name
 	}
+	m.read, m.claims = true, false
+	m.component = k.Kind == "Component"
+	m.plugins = len(k.Generators)+len(k.Transformers)+len(k.Validators) > 0
+	m.builds = slices.Concat(k.Resources, k.Bases, k.Components)
+	m.mention(all)
 }
 
-// followed is what an alias stands for, and any other node itself.
-func followed(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
-		return n.Alias
-	}
-	return n
-}
-
-// mention collects the scalars that could be a path, whole and, as generators
-// have it, behind "key=".
-func (m *Marker) mention(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode {
-		_, behind, _ := strings.Cut(n.Value, "=")
-		for _, name := range []string{n.Value, behind} {
-			if couldBePath(name) {
-				m.mentions = append(m.mentions, name)
-			}
+// mention collects every text that could be a path, keys included, whole and, as
+// generators have it, behind "key=".
+func (m *Marker) mention(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			m.mention(key)
+			m.mention(v[key])
 		}
-		return
-	}
-	for _, child := range n.Content {
-		m.mention(child)
+	case []any:
+		for _, item := range v {
+			m.mention(item)
+		}
+	case string:
+		m.mentions = append(m.mentions, v)
+		if _, behind, keyed := strings.Cut(v, "="); keyed {
+			m.mentions = append(m.mentions, behind)
+		}
 	}
 }
 
 // maxPath is the longest path in bytes that git and Linux allow.
 const maxPath = 4096
 
-func couldBePath(s string) bool {
-	return s != "" && len(s) <= maxPath && !strings.ContainsAny(s, "\n\x00") && !path.IsAbs(s)
+// within returns the path that a kustomization in a directory means by a name;
+// false if no file of the repository can have it.
+func within(directory, name string) (string, bool) {
+	joined := path.Join(directory, name)
+	inside := name != "" && !path.IsAbs(name) && len(joined) <= maxPath && !strings.Contains(joined, "\x00") &&
+		joined != ".." && !strings.HasPrefix(joined, "../")
+	return joined, inside
 }
-
-// isPath reports whether a string names a path rather than something remote.
-func isPath(s string) bool { return couldBePath(s) && !strings.Contains(s, "://") }

@@ -3,7 +3,6 @@ package target
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/tree"
@@ -102,8 +101,10 @@ func (w *walk) kustomization(directory string) error {
 			return nil
 		}
 		for _, mention := range marker.mentions {
-			if err := w.mention(path.Join(directory, mention)); err != nil {
-				return err
+			if name, inside := within(directory, mention); inside {
+				if err := w.mention(name); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -111,9 +112,6 @@ func (w *walk) kustomization(directory string) error {
 }
 
 func (w *walk) mention(name string) error {
-	if name == ".." || strings.HasPrefix(name, "../") {
-		return nil // never in the repository, at any revision
-	}
 	fact, err := w.look(name)
 	if err != nil || fact.Kind == tree.File {
 		return err
