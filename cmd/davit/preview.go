@@ -17,6 +17,7 @@ import (
 	"github.com/davitops/davit/internal/render"
 	"github.com/davitops/davit/internal/report"
 	"github.com/davitops/davit/internal/survey"
+	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/worker"
 )
 
@@ -140,14 +141,12 @@ type sides struct {
 
 func resolve(ctx context.Context, repository *git.Repository, f previewFlags) (sides, error) {
 	var s sides
+	var err error
 	if f.base == "" {
-		branch, err := repository.DefaultBranch(ctx)
-		if err != nil {
+		if f.base, err = defaultBase(ctx, repository); err != nil {
 			return s, fmt.Errorf("%w; name one with --base", err)
 		}
-		f.base = branch
 	}
-	var err error
 	if s.base, err = repository.Resolve(ctx, f.base); err != nil {
 		return s, err
 	}
@@ -166,6 +165,30 @@ func resolve(ctx context.Context, repository *git.Repository, f previewFlags) (s
 	}
 	s.merged, err = repository.Merge(ctx, s.base, commit)
 	return s, err
+}
+
+// defaultBase is the branch that deploys, as the configuration that is checked out
+// names it, or else the repository's default branch.
+func defaultBase(ctx context.Context, repository *git.Repository) (string, error) {
+	head, err := repository.Resolve(ctx, "HEAD")
+	if err != nil {
+		return "", fmt.Errorf("find what is checked out: %w: there is no commit yet", err)
+	}
+	files, err := repository.Tree(ctx, head)
+	if err != nil {
+		return "", err
+	}
+	fact, err := files.Look(target.ConfigFile, true)
+	if err != nil {
+		return "", err
+	}
+	config, _ := target.ParseConfig(target.ConfigFile, fact.Data)
+	for _, name := range []string{"refs/remotes/origin/" + config.Branch(), "refs/heads/" + config.Branch()} {
+		if _, err := repository.Resolve(ctx, name); err == nil && config.Branch() != "" {
+			return name, nil
+		}
+	}
+	return repository.DefaultBranch(ctx)
 }
 
 // notes say what is unusual about the two revisions.
@@ -210,6 +233,9 @@ func compare(ctx context.Context, t terminal, repository *git.Repository, f prev
 	})
 	if err != nil {
 		return report.Preview{}, err
+	}
+	if f.path != "." && result.Stats.Targets == 0 {
+		return report.Preview{}, usage("there is no target at or below %s, which --path names from the repository's root", f.path)
 	}
 	result.Base, result.Head, result.Uncommitted = s.base, s.head, s.uncommitted
 	result.Notes = append(s.notes(), result.Notes...)

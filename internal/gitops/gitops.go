@@ -83,8 +83,3 @@ func (t Target) Name() string {
 	}
 	return name
 }
-
-// Revision is one commit: ID is its full object id, Ref what the user called it.
-type Revision struct {
-	ID, Ref string
-}

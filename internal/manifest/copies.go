@@ -32,9 +32,13 @@ func (m *Masker) Learn(data json.RawMessage) {
 	}
 }
 
+// maxCopies bounds the work of looking for copies, which is that of every text
+// times every value. No repository that is meant to be read holds so many keys.
+const maxCopies = 500
+
 func (m *Masker) learn(value string) {
 	c := copied{value: value, encoded: base64.StdEncoding.EncodeToString([]byte(value))}
-	if at, known := slices.BinarySearchFunc(m.copies, c, longerFirst); distinctive(value) && !known {
+	if at, known := slices.BinarySearchFunc(m.copies, c, longerFirst); distinctive(value) && !known && len(m.copies) < maxCopies {
 		m.copies = slices.Insert(m.copies, at, c)
 	}
 }
@@ -85,14 +89,16 @@ func (m *Masker) Text(text string) string {
 	return text
 }
 
-// Copies masks, in place, what a decoded object that is no Secret repeats of the
-// values that were learned, and returns it.
+// Copies masks, in place, what a decoded object that is no Secret must not show:
+// Secrets inside it, as templates and lists hold them, and what it repeats of the
+// values that were learned. It returns the object.
 func (m *Masker) Copies(v any) any {
-	if len(m.copies) == 0 {
-		return v
-	}
 	switch v := v.(type) {
 	case map[string]any:
+		if v["kind"] == "Secret" && v["apiVersion"] == "v1" {
+			m.Mask(v)
+			return v
+		}
 		for _, key := range sortedKeys(v) {
 			v[key] = m.Copies(v[key])
 		}

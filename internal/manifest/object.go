@@ -85,7 +85,6 @@ func Quote(text string) string {
 // one problem that kept it from having any. Both empty is a target that renders
 // to nothing.
 type Rendering struct {
-	Objects  []Object
-	Problem  *Problem
-	Warnings []string // the renderer's own words, safe to show
+	Objects []Object
+	Problem *Problem
 }

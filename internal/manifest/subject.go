@@ -8,31 +8,43 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Locate looks in a file, in the document whose header stands at headerLine, for
-// a field given as policies name it: spec.containers[name=web].image. It returns
-// the line of as much of it as is there, and how many steps of it that is; the
-// document's own line and 0 if it is nothing. The file must have passed Guard.
-func Locate(data []byte, headerLine int, field string) (line, steps int) {
+// Document is one document of a file, kept as it was written, so that the lines of
+// its fields can be found.
+type Document struct {
+	Header
+	root *yaml.Node
+}
+
+// Documents returns the documents of a file that are not empty, up to the first
+// that can't be read. The file must have passed Guard.
+func Documents(data []byte) []Document {
+	var documents []Document
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var document yaml.Node
 		if err := decoder.Decode(&document); err != nil {
-			return headerLine, 0
+			return documents
 		}
-		if header, empty := headerOf(&document); empty || header.Line != headerLine {
-			continue
+		if header, empty := headerOf(&document); !empty {
+			documents = append(documents, Document{Header: header, root: document.Content[0]})
 		}
-		line, node := headerLine, document.Content[0]
-		for _, step := range fieldSteps(field) {
-			found, at := follow(node, step)
-			if found == nil {
-				return line, steps
-			}
-			node, line = found, at
-			steps++
-		}
-		return line, steps
 	}
+}
+
+// Find looks for a field given as policies name it: spec.containers[name=web].image.
+// It returns the line of as much of it as is there, and how many steps of it that
+// is; the document's own line and 0 if it is nothing.
+func (d Document) Find(field string) (line, steps int) {
+	line, node := d.Line, d.root
+	for _, step := range fieldSteps(field) {
+		found, at := follow(node, step)
+		if found == nil {
+			return line, steps
+		}
+		node, line = found, at
+		steps++
+	}
+	return line, steps
 }
 
 // fieldSteps splits a field into names and, in brackets, keys of items.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"path"
@@ -98,8 +99,9 @@ func marshal(r *resource.Resource) ([]byte, error) {
 
 // mount is where the repository's root stands in the file system that kustomize
 // sees. It is not "/", so that a path which climbs out of the repository is seen
-// to, instead of ending at the root.
-const mount = "/repository"
+// to, instead of ending at the root; and nobody can guess it, so that none climbs
+// in again. No result holds it.
+var mount = "/" + rand.Text()
 
 func inside(name string) string { return path.Join(mount, name) }
 

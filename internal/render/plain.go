@@ -117,7 +117,8 @@ func expand(data []byte, header manifest.Header) ([]manifest.Object, *manifest.P
 		return nil, notAnObject
 	}
 	items := []json.RawMessage{data}
-	if fields["items"] != nil && strings.HasSuffix(header.Kind, "List") {
+	isList := fields["items"] != nil && strings.HasSuffix(header.Kind, "List")
+	if isList {
 		if err := json.Unmarshal(fields["items"], &items); err != nil {
 			return nil, notAnObject
 		}
@@ -125,7 +126,17 @@ func expand(data []byte, header manifest.Header) ([]manifest.Object, *manifest.P
 	objects := make([]manifest.Object, 0, len(items))
 	for _, item := range items {
 		object, err := manifest.Decode(item)
-		if err != nil || object.Ref.Version == "" || object.Ref.Kind == "" || object.Ref.Name == "" {
+		switch {
+		case err != nil || object.Ref.Version == "" || object.Ref.Kind == "":
+			return nil, notAnObject
+		case isList && strings.HasSuffix(object.Ref.Kind, "List"):
+			nested, problem := expand(item, manifest.Header{Kind: object.Ref.Kind, Line: header.Line})
+			if problem != nil {
+				return nil, problem
+			}
+			objects = append(objects, nested...)
+			continue
+		case object.Ref.Name == "":
 			return nil, notAnObject
 		}
 		object.Origin = origin

@@ -53,18 +53,25 @@ func (p Preview) title() string {
 	return b.String()
 }
 
-// badge is the verdict at a glance.
+// badge is the verdict at a glance. What could not be looked at is never green.
 func (p Preview) badge() string {
 	switch p.ExitCode() {
 	case ExitBroken, ExitBlocked:
 		return "❌"
 	}
+	badge := "⚪"
 	for _, t := range p.Targets {
+		if t.Error != nil {
+			return "⚠️"
+		}
 		if t.Status != Unchanged {
-			return "✅"
+			badge = "✅"
 		}
 	}
-	return "⚪"
+	if len(p.Errors) > 0 {
+		return "⚠️"
+	}
+	return badge
 }
 
 func row(t Target) string {

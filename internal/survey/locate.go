@@ -18,7 +18,7 @@ import (
 type locator struct {
 	question  Question
 	directory *directory
-	headers   map[string][]manifest.Header // by object id
+	documents map[string][]manifest.Document // by object id, each file read once
 }
 
 // locate gives a finding its file and line: of the document whose kind and name
@@ -72,30 +72,28 @@ func (s source) better(t source) bool {
 // the field is where it was written.
 func (l *locator) find(r revision, ref gitops.ObjectRef, field string) (file string, line int) {
 	if file, line = written(r.side.rendering.Objects, ref); file != "" {
-		line, _ = l.field(r, file, line, field)
+		for _, d := range l.read(r.files, file) {
+			if d.Line == line {
+				line, _ = d.Find(field)
+				break
+			}
+		}
 		return file, line
 	}
 	var best source
 	for _, candidate := range r.side.record.Paths() {
-		for _, h := range l.read(r.files, candidate) {
-			s := source{file: candidate, likeness: likenessTo(h, ref), changed: slices.Contains(l.directory.why, candidate)}
+		for _, d := range l.read(r.files, candidate) {
+			s := source{file: candidate, likeness: likenessTo(d.Header, ref)}
 			if s.likeness == 0 || s.likeness < best.likeness {
 				continue
 			}
-			if s.line, s.steps = l.field(r, candidate, h.Line, field); s.better(best) {
+			s.changed = slices.Contains(l.directory.why, candidate)
+			if s.line, s.steps = d.Find(field); s.better(best) {
 				best = s
 			}
 		}
 	}
 	return best.file, best.line
-}
-
-func (l *locator) field(r revision, file string, line int, field string) (int, int) {
-	fact, err := r.files.Look(file, true)
-	if err != nil || field == "" || manifest.Guard(file, fact.Data) != nil {
-		return line, 0
-	}
-	return manifest.Locate(fact.Data, line, field)
 }
 
 // written is where the renderer itself says an object came from.
@@ -122,7 +120,11 @@ func likenessTo(h manifest.Header, ref gitops.ObjectRef) int {
 	return 0
 }
 
-func (l *locator) read(files Tree, file string) []manifest.Header {
+// maxLocated is the largest file in bytes in which lines are looked for. The nodes
+// of a file take many times its size.
+const maxLocated = 2 << 20
+
+func (l *locator) read(files Tree, file string) []manifest.Document {
 	if ext := path.Ext(file); ext != ".yaml" && ext != ".yml" || target.IsKustomization(file) {
 		return nil
 	}
@@ -130,18 +132,18 @@ func (l *locator) read(files Tree, file string) []manifest.Header {
 	if err != nil || fact.Kind != tree.File {
 		return nil
 	}
-	if headers, known := l.headers[fact.ID]; known {
-		return headers
+	documents, known := l.documents[fact.ID]
+	if known {
+		return documents
 	}
-	var headers []manifest.Header
-	if manifest.Guard(file, fact.Data) == nil {
-		headers, _ = manifest.Headers(file, fact.Data)
+	if len(fact.Data) <= maxLocated && manifest.Guard(file, fact.Data) == nil {
+		documents = manifest.Documents(fact.Data)
 	}
-	if l.headers == nil {
-		l.headers = map[string][]manifest.Header{}
+	if l.documents == nil {
+		l.documents = map[string][]manifest.Document{}
 	}
-	l.headers[fact.ID] = headers
-	return headers
+	l.documents[fact.ID] = documents
+	return documents
 }
 
 // generator is the line of a kustomization that names the generator of an

@@ -78,6 +78,11 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		return report.Preview{}, err
 	}
 	preview := report.Preview{Version: 1, Targets: []report.Target{}, Errors: found.errors, Notes: found.notes}
+	if stray, err := strays(q, found.markers, work); err != nil {
+		return report.Preview{}, err
+	} else if stray != "" {
+		preview.Notes = append(preview.Notes, stray)
+	}
 	masker := learn(work)
 	for _, d := range work {
 		preview.Stats.Targets += len(d.targets())

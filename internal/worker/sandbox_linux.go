@@ -78,8 +78,14 @@ func setRlimits(m setup) error {
 		{"core size", unix.RLIMIT_CORE, 0},
 		{"open files", unix.RLIMIT_NOFILE, openFiles},
 	} {
-		// Soft and hard alike: the runtime ignores the signal of the soft CPU limit.
-		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: l.most, Max: l.most}); err != nil {
+		// Soft and hard alike: the runtime ignores the signal of the soft CPU limit. Who
+		// started davit may have set a lower one, which can't be raised.
+		var now unix.Rlimit
+		if err := unix.Getrlimit(l.resource, &now); err != nil {
+			return fmt.Errorf("limit %s: %w", l.name, err)
+		}
+		most := min(l.most, now.Max)
+		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
 			return fmt.Errorf("limit %s: %w", l.name, err)
 		}
 	}
