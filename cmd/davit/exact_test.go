@@ -31,7 +31,7 @@ func TestExact(t *testing.T) {
 			t.Parallel()
 			dir := sample(t, file)
 			oracle := newOracle(t, dir)
-			if checked := oracle.check(t, "main", "change"); checked == 0 {
+			if _, targets := oracle.check(t, "main", "change"); targets == 0 {
 				t.Error("the sample changes nothing")
 			}
 		})
@@ -61,16 +61,16 @@ func (o oracle) checkout(t testing.TB, revision string) string {
 }
 
 // check compares a preview of base → head, which must be a descendant of base,
-// with kubectl's renderings, and returns how many objects differed.
-func (o oracle) check(t testing.TB, base, head string) int {
+// with kubectl's renderings, and returns how many objects differed in how many
+// targets that were told.
+func (o oracle) check(t testing.TB, base, head string) (objects, targets int) {
 	t.Helper()
 	preview, result := previewOf(t, "-C", o.repository, "--base", base, "--head", head)
 	before, after := o.checkout(t, base), o.checkout(t, head)
 	told := map[string]bool{}
-	count := 0
 	for _, target := range preview.Targets {
 		told[target.Path] = true
-		count += o.checkTarget(t, target, before, after)
+		objects += o.checkTarget(t, target, before, after)
 	}
 	// A target that the preview does not name must be the same on both sides; those
 	// whose own directory did not change are most, so a sample of all is asked.
@@ -82,7 +82,7 @@ func (o oracle) check(t testing.TB, base, head string) int {
 	if result.code != preview.ExitCode() && result.code != report.ExitBlocked {
 		t.Errorf("exit code %d, but the preview means %d", result.code, preview.ExitCode())
 	}
-	return count
+	return objects, len(told)
 }
 
 // untold are the directories with a kustomization that other directories do not
