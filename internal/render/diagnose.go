@@ -119,7 +119,7 @@ func (d *diagnosis) kustomization(file string, content []byte, from *reference) 
 	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&document); err != nil || len(document.Content) == 0 {
 		return invalid
 	}
-	root := document.Content[0]
+	root := plainly(document.Content[0])
 	if root.Kind != yaml.MappingNode {
 		return invalid
 	}
