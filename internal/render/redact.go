@@ -33,8 +33,8 @@ type redactor struct {
 
 func (r *redactor) file(file string, content []byte) {
 	err := eachDocument(content, func(root *yaml.Node) {
-		if target.IsKustomization(file) {
-			r.kustomization(path.Dir(file), root)
+		if target.IsKustomization(file) && manifest.Guard(file, content) == nil {
+			r.kustomization(path.Dir(file), plainly(root))
 		}
 		r.visit(root)
 	})
@@ -60,7 +60,7 @@ func eachDocument(content []byte, visit func(root *yaml.Node)) error {
 	}
 }
 
-func mentionsSecret(text string) bool { return strings.Contains(text, "ecret") }
+func mentionsSecret(text string) bool { return strings.Contains(strings.ToLower(text), "secret") }
 
 // visit takes the Secrets among a node and what is in it.
 func (r *redactor) visit(n *yaml.Node) {
@@ -87,10 +87,11 @@ func isSecretive(n *yaml.Node) bool {
 	return kind != nil && mentionsSecret(kind.Value) || version != nil && version.Value == "builtin"
 }
 
-// field is the value of a mapping's field, or nil.
+// field is the value of a mapping's field, or nil. kustomize takes fields in any
+// case.
 func field(n *yaml.Node, name string) *yaml.Node {
 	for key, value := range manifest.Pairs(n) {
-		if key.Value == name {
+		if strings.EqualFold(key.Value, name) {
 			return value
 		}
 	}
@@ -126,7 +127,7 @@ func (r *redactor) kustomization(directory string, root *yaml.Node) {
 func (r *redactor) patch(directory string, item *yaml.Node) {
 	var texts []string
 	for key, value := range manifest.Pairs(item) {
-		switch key.Value {
+		switch strings.ToLower(key.Value) {
 		case "patch":
 			texts = append(texts, value.Value)
 		case "path":
