@@ -105,7 +105,7 @@ func TestCanary(t *testing.T) {
 		"nothing is broken":             {"", ""},
 		"literal without a key":         {"- PASSWORD=${CANARY}", "- ${CANARY}"},
 		"generator in another case":     {"secretGenerator:\n- name: literal\n  literals:\n  - PASSWORD=${CANARY}", "SECRETGENERATOR:\n- name: literal\n  LITERALS:\n  - ${CANARY}"},
-		"generator by a merge key":      {"secretGenerator:\n- name: literal\n  literals:\n  - PASSWORD=${CANARY}", "<<: {secretGenerator: [{name: literal, literals: ['${CANARY}']}]}\nx-rest:\n- name: literal\n  literals:\n  - PASSWORD=x"},
+		"generator by a merge key":      {"secretGenerator:\n- name: literal\n  literals:\n  - PASSWORD=${CANARY}", "<<: {secretGenerator: [{name: literal, literals: ['${CANARY}']}]}\nconfigMapGenerator:\n- name: literal\n  literals:\n  - PASSWORD=x"},
 		"literals of a wrong type":      {"  literals:\n  - PASSWORD=${CANARY}", "  literals: ${CANARY}"},
 		"a literal that is a mapping":   {"- PASSWORD=${CANARY}", "- {PASSWORD: ${CANARY}}"},
 		"env line with a bad key":       {"TOKEN=${CANARY}", "${CANARY} with spaces=x"},
