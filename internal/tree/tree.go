@@ -87,7 +87,8 @@ type Use struct {
 
 // Record is what a render read and missed: for each question, a string that is
 // equal for two revisions exactly when the answer is. A render of a revision
-// for which every answer of the record is the same has the same result.
+// for which every answer of the record is the same has the same result. Of a
+// render that failed that is the failure: what it did not come to read may differ.
 type Record map[Use]string
 
 // Observe answers the questions for one revision.

@@ -43,9 +43,6 @@ type Program struct {
 	Warm     func() error
 }
 
-// Main is a Program without a warm-up.
-func Main(handlers map[string]Handler) int { return Program{Handlers: handlers}.Main() }
-
 // Main serves jobs until the parent closes the socket, and returns the exit code.
 // It takes the whole process over: environment, limits, network, system calls.
 func (p Program) Main() int {

@@ -5,7 +5,7 @@
 //
 // The package has two sides. The parent holds a [Pool] of workers, serves files
 // to them from a [Files], limits them, and says how one died. The worker side is
-// [Main], which a hidden command calls.
+// [Program.Main], which a hidden command calls.
 //
 // It never renders or judges anything itself, never lets a worker name what the
 // parent did not serve, never uses a worker for a second domain, and never

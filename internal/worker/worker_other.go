@@ -19,9 +19,6 @@ type Program struct {
 }
 
 // Main refuses.
-func Main(handlers map[string]Handler) int { return Program{Handlers: handlers}.Main() }
-
-// Main refuses.
 func (Program) Main() int {
 	fmt.Fprintln(os.Stderr, "render worker:", ErrUnsupported)
 	return 70
