@@ -6,6 +6,19 @@ package gitops
 
 import "strings"
 
+// Repo names one repository: Forge is what the operator calls the forge that holds
+// it, and Path where it is there, such as "acme/gitops".
+type Repo struct{ Forge, Path string }
+
+// String prints "github:acme/gitops".
+func (r Repo) String() string { return r.Forge + ":" + r.Path }
+
+// ParseRepo reads what String prints. It reports false if a part is missing.
+func ParseRepo(text string) (Repo, bool) {
+	forge, path, found := strings.Cut(text, ":")
+	return Repo{Forge: forge, Path: path}, found && forge != "" && path != ""
+}
+
 // ObjectRef names one Kubernetes object. Group is empty for the core API;
 // Namespace is empty for cluster-scoped objects and for objects that leave it
 // to whoever applies them.

@@ -33,9 +33,12 @@ var rooms = []room{
 	{"gitops", true, nil, "the nouns import nothing of ours"},
 	{"tree", true, nil, "facts about files, shared by git, the worker and the renderers"},
 	{"manifest", true, []string{"gitops"}, "discovery asks it what a document is, so it stands above target"},
-	{"target", true, []string{"gitops", "tree", "manifest"}, ""},
+	{"settings", true, []string{"manifest"}, "it reads any configuration file and knows none"},
+	{"target", true, []string{"gitops", "tree", "manifest", "settings"}, ""},
 	{"diff", true, []string{"gitops", "manifest"}, ""},
 	{"policy", true, []string{"gitops"}, "it knows no engine"},
+	{"plan", true, []string{"gitops", "manifest"}, "what a cluster says is a value to it"},
+	{"authority", true, []string{"gitops", "plan"}, ""},
 	{"report", true, []string{"gitops", "manifest", "policy"}, ""},
 
 	{"git", false, []string{"tree"}, "an adapter fills the facts of one core room"},
@@ -44,20 +47,27 @@ var rooms = []room{
 	{"engine", false, []string{"gitops", "manifest", "diff", "policy", "worker", "engine/builtin"}, "the registry names each engine once"},
 	{"engine/builtin", false, []string{"gitops", "manifest", "policy"}, ""},
 	{"survey", false, []string{"gitops", "tree", "manifest", "target", "diff", "policy", "report"}, "the core, and interfaces of its own"},
+	{"config", false, []string{"manifest", "settings", "authority"}, ""},
+	{"cluster", false, []string{"gitops", "manifest", "plan"}, "it fills the facts of plan, and judges nothing"},
+	{"cluster/watch", false, []string{"cluster", "gitops", "plan"}, ""},
+	{"cluster/apply", false, []string{"cluster", "cluster/watch", "gitops", "manifest", "plan"}, ""},
+	{"cluster/clustertest", false, []string{"manifest"}, "for tests alone"},
 	{"law", false, nil, ""},
 }
 
 // owners are the modules that only some packages may import.
 var owners = map[string][]string{
-	"sigs.k8s.io/kustomize/":           {"internal/render"},
-	"k8s.io/":                          {}, // data in generated tables; what needs the modules themselves comes with the cluster rooms
-	"github.com/landlock-lsm/":         {"internal/worker"},
-	"golang.org/x/sys":                 {"internal/worker"},
-	"os/exec":                          {"internal/worker", "internal/git"},
-	"github.com/spf13/":                {"cmd/davit"},
-	"net/http":                         {"internal/worker"},
-	"syscall":                          {"internal/worker", "cmd/davit"},
-	"github.com/aymanbagabas/go-udiff": {"internal/diff"},
+	"sigs.k8s.io/kustomize/":             {"internal/render"},
+	"k8s.io/":                            {"internal/cluster", "internal/cluster/apply", "internal/cluster/watch"},
+	"github.com/fluxcd/":                 {"internal/cluster/watch"},
+	"sigs.k8s.io/structured-merge-diff/": {"internal/plan"},
+	"github.com/landlock-lsm/":           {"internal/worker"},
+	"golang.org/x/sys":                   {"internal/worker"},
+	"os/exec":                            {"internal/worker", "internal/git", "internal/cluster/clustertest"},
+	"github.com/spf13/":                  {"cmd/davit"},
+	"net/http":                           {"internal/worker"},
+	"syscall":                            {"internal/worker", "internal/cluster", "internal/cluster/clustertest", "cmd/davit"},
+	"github.com/aymanbagabas/go-udiff":   {"internal/diff"},
 }
 
 // outside are the packages of the standard library by which code reaches the

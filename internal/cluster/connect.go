@@ -1,0 +1,149 @@
+// Package cluster is the connection to a Kubernetes API server: it alone opens one.
+// Observe gathers what a plan is made of, every read and every dry run; the
+// inventories that say what was deployed are read and written here.
+//
+// It judges nothing, and it never takes a cluster that doesn't answer for one that
+// is empty. Objects are read and written as the identity that the operator gave a
+// repository, inventories as Davit itself.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/davitops/davit/internal/gitops"
+)
+
+// Options say which cluster to connect to, and as whom.
+type Options struct {
+	Name       string // of the cluster, for people
+	Kubeconfig string // a file; empty: see Ambient
+	Context    string // empty: the one the file calls current
+	// Ambient, without a Kubeconfig, means what kubectl would use. Otherwise it is
+	// the cluster that Davit runs in.
+	Ambient bool
+	// Exec allows programs that the kubeconfig names to be run for credentials.
+	Exec bool
+	As   string // the user to impersonate for objects; empty: nobody
+}
+
+// Connection is one cluster as seen by one identity. It is safe for use by several
+// goroutines.
+type Connection struct {
+	name      string
+	namespace string // of objects that name none
+	own       dynamic.Interface
+	objects   dynamic.Interface
+	discovery discovery.DiscoveryInterface
+
+	mu    sync.Mutex
+	kinds *served // nil until asked for
+}
+
+const (
+	requestTimeout = 30 * time.Second // of one request that is not a watch
+	dialTimeout    = 10 * time.Second
+)
+
+// Connect makes a connection. Nothing is sent yet.
+func Connect(o Options) (*Connection, error) {
+	config, namespace, err := o.load()
+	if err != nil {
+		return nil, &Error{Class: Misconfigured, Cluster: o.Name, Message: "its kubeconfig can't be used: " + err.Error(), err: err}
+	}
+	config.QPS = -1 // the server limits by priority and fairness
+	config.UserAgent = "davit"
+	config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	config.WarningHandlerWithContext = collect{}
+	c := &Connection{name: o.Name, namespace: namespace}
+	bounded := rest.CopyConfig(config)
+	bounded.Timeout = requestTimeout
+	if c.discovery, err = discovery.NewDiscoveryClientForConfig(bounded); err != nil {
+		return nil, fmt.Errorf("connect to cluster %s: %w", o.Name, err)
+	}
+	if c.own, err = dynamic.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connect to cluster %s: %w", o.Name, err)
+	}
+	config = rest.CopyConfig(config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: o.As}
+	if c.objects, err = dynamic.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connect to cluster %s as %s: %w", o.Name, o.As, err)
+	}
+	return c, nil
+}
+
+func (o Options) load() (*rest.Config, string, error) {
+	if o.Kubeconfig == "" && !o.Ambient {
+		config, err := rest.InClusterConfig()
+		return config, "default", err
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	if o.Kubeconfig != "" {
+		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
+	}
+	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.Context})
+	config, err := loaded.ClientConfig()
+	if err != nil {
+		return nil, "", err
+	}
+	if (config.ExecProvider != nil || config.AuthProvider != nil) && !o.Exec {
+		return nil, "", fmt.Errorf("it runs a program for its credentials; use a token or a certificate, or set exec: true for this cluster")
+	}
+	namespace, _, err := loaded.Namespace()
+	return config, namespace, err
+}
+
+// Name is what the cluster is called.
+func (c *Connection) Name() string { return c.name }
+
+// Objects is where objects of a kind are read and written, with the identity of the
+// connection. It reports false if the cluster serves no such kind.
+func (c *Connection) Objects(ctx context.Context, ref gitops.ObjectRef) (dynamic.ResourceInterface, bool, error) {
+	s, err := c.serves(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	resource, known := s.resource(ref)
+	if !known {
+		return nil, false, nil
+	}
+	if ref.Namespace == "" {
+		return c.objects.Resource(resource), true, nil
+	}
+	return c.objects.Resource(resource).Namespace(ref.Namespace), true, nil
+}
+
+// collect hands the warnings of a server to whoever asked for them by gather.
+type collect struct{}
+
+type gathered struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+type gatherKey struct{}
+
+func (collect) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
+	const miscellaneous = 299 // the only code that API servers use
+	g, wanted := ctx.Value(gatherKey{}).(*gathered)
+	if !wanted || code != miscellaneous || text == "" {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.texts = append(g.texts, text)
+}
+
+// gather returns a context in which warnings are kept.
+func gather(ctx context.Context) (context.Context, *gathered) {
+	g := &gathered{}
+	return context.WithValue(ctx, gatherKey{}, g), g
+}

@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/plan"
+)
+
+// served is what a cluster serves.
+type served struct {
+	kinds     plan.Kinds
+	resources map[gitops.ObjectRef]schema.GroupVersionResource // by plan.KindOf, and, for a kind's preferred version, without version
+	broken    map[string]bool                                  // groups whose own server does not answer
+}
+
+// resource finds where a kind is served; without a version, in the preferred one.
+// A version that is served no longer is the preferred one too: an object outlives
+// the version that it was deployed in.
+func (s *served) resource(ref gitops.ObjectRef) (schema.GroupVersionResource, bool) {
+	key := plan.KindOf(ref)
+	if resource, known := s.resources[key]; known {
+		return resource, true
+	}
+	resource, known := s.resources[key.Identity()]
+	return resource, known
+}
+
+// serves asks the cluster what it serves, once.
+func (c *Connection) serves(ctx context.Context) (*served, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kinds != nil {
+		return c.kinds, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	_, lists, err := c.discovery.ServerGroupsAndResources()
+	broken := map[string]bool{}
+	var partly *discovery.ErrGroupDiscoveryFailed
+	if errors.As(err, &partly) {
+		for group := range partly.Groups {
+			broken[group.Group] = true
+		}
+	} else if err != nil {
+		return nil, c.Fault(ctx, "read what it serves", err)
+	}
+	s := &served{kinds: plan.Kinds{}, resources: map[gitops.ObjectRef]schema.GroupVersionResource{}, broken: broken}
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, fmt.Errorf("read what cluster %s serves: %w", c.name, err)
+		}
+		for _, r := range list.APIResources {
+			if strings.Contains(r.Name, "/") {
+				continue // a subresource
+			}
+			kind := gitops.ObjectRef{Group: version.Group, Version: version.Version, Kind: r.Kind}
+			s.kinds[kind] = r.Namespaced
+			s.resources[kind] = version.WithResource(r.Name)
+			if _, known := s.resources[kind.Identity()]; !known {
+				s.resources[kind.Identity()] = version.WithResource(r.Name) // groups list the preferred version first
+			}
+		}
+	}
+	c.kinds = s
+	return s, nil
+}
+
+// Rediscover forgets what the cluster serves: a kind was defined, or taken away.
+func (c *Connection) Rediscover() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kinds = nil
+}

@@ -1,0 +1,275 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/davitops/davit/internal/gitops"
+)
+
+// Class is what applying does to one object.
+type Class string
+
+// The classes.
+const (
+	Create   Class = "create"
+	Update   Class = "update"
+	Delete   Class = "delete"
+	NoOp     Class = "no-op"
+	Adopt    Class = "adopt"    // it is there, and nobody's so far
+	Conflict Class = "conflict" // fields that somebody else manages are taken over
+	Forget   Class = "forget"   // it is gone, or no longer ours, and only leaves the inventory
+	Blocked  Class = "blocked"  // it may not be touched
+	Invalid  Class = "invalid"  // the cluster would refuse it
+)
+
+// Classes are all classes, in the order people read them.
+var Classes = []Class{Invalid, Blocked, Delete, Conflict, Adopt, Update, Create, Forget, NoOp}
+
+// Writes reports whether applying an object of this class writes it.
+func (c Class) Writes() bool {
+	return c == Create || c == Update || c == Adopt || c == Conflict
+}
+
+// Stops reports whether an object of this class keeps the target from being applied.
+func (c Class) Stops() bool { return c == Blocked || c == Invalid }
+
+// Plan is what applying a target would do.
+type Plan struct {
+	Owner     Owner
+	Unmanaged bool     // there is no inventory yet, and so nothing is deleted
+	Changes   []Change // of every object, no-ops included, sorted by object
+	// Digest names the effects: equal digests, equal effects. It is hexadecimal.
+	Digest string
+}
+
+// Change is what happens to one object. Reason says, in a sentence that is not
+// masked yet, why it is blocked, invalid or forgotten.
+type Change struct {
+	Ref     gitops.ObjectRef
+	Class   Class
+	Reason  string
+	Risks   []Risk
+	Effects []Effect
+	// Before and After are canonical JSON of the object as it is and as it will be,
+	// in the fields that applying decides; they are not masked and must not be shown.
+	Before, After json.RawMessage
+	Others        int // fields that change besides, by defaults or webhooks
+	TakenFrom     []Taken
+	Warnings      []string
+	Send          json.RawMessage // what is applied; nil if nothing is
+	Live          Entry           // the object in the cluster; no UID if there is none
+}
+
+// Question is what a plan is made of. Key makes the hashes of values in effects:
+// whoever has it could guess values from a digest.
+type Question struct {
+	Owner Owner
+	Facts Facts
+	Scope Scope
+	Key   []byte
+	// Removed says that the target is no longer in the repository. Without it, a
+	// target that has become empty deletes nothing: more often than not that is a
+	// mistake.
+	Removed bool
+}
+
+// Make makes a plan. An error is a server's answer that makes no sense.
+func Make(q Question) (Plan, error) {
+	p := Plan{Owner: q.Owner, Unmanaged: q.Facts.Inventory == nil}
+	live := map[string]bool{} // the desired objects' UIDs
+	for _, o := range q.Facts.Desired {
+		c, err := q.desired(o)
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan %s: %w", o.Ref, err)
+		}
+		live[c.Live.UID] = true
+		p.Changes = append(p.Changes, c)
+	}
+	for _, o := range q.Facts.Former {
+		c, err := q.former(o, live)
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan %s: %w", o.Ref, err)
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	slices.SortStableFunc(p.Changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
+	p.Digest = digest(p.Effects())
+	return p, nil
+}
+
+// desired decides on an object that is to be.
+func (q Question) desired(o Observation) (Change, error) {
+	c := Change{Ref: o.Ref, Warnings: o.Warnings}
+	live, err := decode(o.Live)
+	if err != nil {
+		return c, err
+	}
+	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"])}
+	desired, err := decode(o.JSON)
+	if err != nil {
+		return c, err
+	}
+	if c.Class, c.Reason = q.stopped(o, live, desired); c.Class != "" {
+		return c, nil
+	}
+	c.Send = o.JSON
+	if live == nil {
+		return q.create(c, o, desired), nil
+	}
+	after, err := decode(o.After)
+	if err != nil {
+		return c, err
+	}
+	if after == nil {
+		return c, errors.New("the object is there, and nothing is known of what becomes of it")
+	}
+	return q.update(c, o, live, after)
+}
+
+// stopped says why an object can't be applied.
+func (q Question) stopped(o Observation, live, desired map[string]any) (Class, string) {
+	if o.Problem != "" {
+		return Invalid, o.Problem
+	}
+	if refusal := q.Scope.Refusal(o.Ref); refusal != "" {
+		return Blocked, refusal
+	}
+	if live != nil {
+		if claimed := q.Owner.claimed(live, desired); claimed != "" {
+			return Blocked, "it belongs to " + claimed
+		}
+		if at(live, "metadata")["deletionTimestamp"] != nil {
+			return Blocked, "it is being deleted" + waitingFor(live) + "; it can be applied once it is gone"
+		}
+	}
+	if o.Refused == nil || o.Refused.Class == Absent && q.brings(o.Ref.Namespace) {
+		return "", ""
+	}
+	switch o.Refused.Class {
+	case Absent:
+		return Invalid, fmt.Sprintf("there is no namespace %s; add a Namespace object, or create it", o.Ref.Namespace)
+	case Rejected:
+		return Invalid, o.Refused.Message
+	}
+	return Blocked, o.Refused.Message
+}
+
+// waitingFor names what holds up a deletion.
+func waitingFor(live map[string]any) string {
+	finalizers, _ := at(live, "metadata")["finalizers"].([]any)
+	if len(finalizers) == 0 {
+		return ""
+	}
+	names := make([]string, len(finalizers))
+	for i, f := range finalizers {
+		names[i] = text(f)
+	}
+	return " (it waits for " + strings.Join(names, ", ") + ")"
+}
+
+// brings reports whether the plan itself creates a namespace.
+func (q Question) brings(namespace string) bool {
+	return slices.ContainsFunc(q.Facts.Desired, func(o Observation) bool {
+		return o.Ref.Group == "" && o.Ref.Kind == "Namespace" && o.Ref.Name == namespace
+	})
+}
+
+func (q Question) create(c Change, o Observation, desired map[string]any) Change {
+	c.Class = Create
+	c.Effects = []Effect{q.effect(c, "", o.JSON)}
+	unmark(desired)
+	c.After = encode(desired)
+	c.Risks = risksOf(c, nil)
+	if o.After == nil {
+		c.Risks = append(c.Risks, Unverified)
+	}
+	return c
+}
+
+func (q Question) update(c Change, o Observation, live, after map[string]any) (Change, error) {
+	fields, err := fieldsOf(live, after)
+	if err != nil {
+		return c, err
+	}
+	var ours []field
+	for _, f := range fields {
+		if f.ours {
+			ours = append(ours, f)
+		}
+	}
+	c.Others = len(fields) - len(ours)
+	c.TakenFrom = byManager(o.Contested)
+	switch {
+	case !q.Owner.owns(live):
+		c.Class = Adopt
+		c.Effects = []Effect{q.effect(c, "", o.JSON)}
+	case len(o.Contested) > 0:
+		c.Class = Conflict
+	case len(ours) > 0:
+		c.Class = Update
+	default:
+		c.Class, c.Send = NoOp, nil
+		return c, nil
+	}
+	for _, f := range ours {
+		c.Effects = append(c.Effects, q.effect(c, f.path.String(), valueOf(f.after)))
+	}
+	for _, conflict := range o.Contested {
+		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte(conflict.Manager)))
+	}
+	before := clean(live)
+	now := patched(before, ours)
+	unmark(before)
+	unmark(now)
+	c.Before, c.After = encode(before), encode(now)
+	c.Risks = risksOf(c, ours)
+	return c, nil
+}
+
+func valueOf(v any) json.RawMessage {
+	if _, gone := v.(absent); gone {
+		return nil
+	}
+	return encode(v)
+}
+
+// former decides on an object that is in the inventory and no longer desired.
+func (q Question) former(o Observation, desired map[string]bool) (Change, error) {
+	c := Change{Ref: o.Ref}
+	live, err := decode(o.Live)
+	if err != nil {
+		return c, err
+	}
+	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"])}
+	switch {
+	case q.Scope.Refusal(o.Ref) != "":
+		c.Class, c.Reason = Blocked, q.Scope.Refusal(o.Ref)
+		return c, nil
+	case o.Refused != nil:
+		c.Class, c.Reason = Blocked, o.Refused.Message
+		return c, nil
+	case live == nil:
+		c.Class, c.Reason = Forget, "it is gone already"
+		return c, nil
+	case desired[c.Live.UID]:
+		c.Class, c.Reason = Forget, "it is the same object under another name of its kind"
+		return c, nil
+	case o.UID != "" && o.UID != c.Live.UID || !q.Owner.owns(live):
+		c.Class, c.Reason = Forget, "it is no longer the object that was deployed"
+		return c, nil
+	case len(q.Facts.Desired) == 0 && !q.Removed:
+		c.Class, c.Reason = Blocked, "the target has become empty, which is more often a mistake than a wish; remove its directory to delete everything"
+		return c, nil
+	}
+	c.Class = Delete
+	c.Effects = []Effect{q.effect(c, "", []byte(c.Live.UID))}
+	before := clean(live)
+	unmark(before)
+	c.Before = encode(before)
+	c.Risks = risksOf(c, nil)
+	return c, nil
+}
