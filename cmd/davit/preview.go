@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/davitops/davit/internal/config"
 	"github.com/davitops/davit/internal/engine"
 	"github.com/davitops/davit/internal/git"
 	"github.com/davitops/davit/internal/render"
@@ -60,8 +60,6 @@ no longer be rendered, and 3 for flags or revisions that are none.`,
 	return cmd
 }
 
-var kubernetesVersion = regexp.MustCompile(`^v?(1\.\d{1,3})(\.\d+)?$`)
-
 // check reports flags that make no sense, and puts the rest into one form.
 func (f *previewFlags) check() error {
 	switch f.output {
@@ -75,11 +73,11 @@ func (f *previewFlags) check() error {
 		return usage("--color %s is not known; use auto, always or never", f.colour)
 	}
 	if f.kubernetes != "" {
-		found := kubernetesVersion.FindStringSubmatch(f.kubernetes)
-		if found == nil {
+		version, known := config.KubernetesVersion(f.kubernetes)
+		if !known {
 			return usage("--kubernetes %s is no version of Kubernetes, such as 1.36", f.kubernetes)
 		}
-		f.kubernetes = found[1]
+		f.kubernetes = version
 	}
 	if f.path = path.Clean(filepath.ToSlash(f.path)); path.IsAbs(f.path) || strings.HasPrefix(f.path, "..") {
 		return usage("--path must be relative to the repository's root")

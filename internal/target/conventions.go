@@ -1,11 +1,11 @@
 package target
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/settings"
 )
 
 // environmentWords are the names of directories that name an environment
@@ -17,8 +17,6 @@ var environmentWords = []string{
 
 // environmentParents are the directories whose children are environments.
 var environmentParents = []string{"overlays", "environments", "envs", "env"}
-
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // byConvention makes targets of directories whose environment and cluster are
 // what their paths say.
@@ -38,7 +36,7 @@ func (c Config) byConvention(directories map[string]gitops.Renderer) Found {
 func (c Config) placeOf(directory string) (environment, cluster string) {
 	segments := strings.Split(directory, "/")
 	for i, segment := range segments {
-		if !dnsLabel.MatchString(segment) {
+		if !settings.IsLabel(segment) {
 			continue
 		}
 		parent := ""

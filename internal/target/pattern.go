@@ -10,6 +10,7 @@ import (
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/settings"
 )
 
 // pattern is a path whose segments are names or captures.
@@ -94,7 +95,7 @@ func (p pattern) captures(directory string) (map[string]string, bool) {
 func badCapture(captures map[string]string) string {
 	var bad []string
 	for name, value := range captures {
-		if !dnsLabel.MatchString(value) {
+		if !settings.IsLabel(value) {
 			bad = append(bad, name)
 		}
 	}
