@@ -2,9 +2,17 @@ package apply_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
 	"os"
+	"regexp"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/davitops/davit/internal/cluster"
 	"github.com/davitops/davit/internal/cluster/apply"
@@ -106,4 +114,27 @@ func classes(p plan.Plan) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+var (
+	controllerUID = regexp.MustCompile(`controller-uid":"[-0-9a-f]+"`)
+	regexpServer  = regexp.MustCompile(`https://127\.0\.0\.1:\d+`)
+	regexpCA      = regexp.MustCompile(`certificate-authority-data: \S+`)
+	regexpToken   = regexp.MustCompile(`token: \S+`)
+)
+
+// anotherCA is the certificate, in base64, of an authority that signed nothing here.
+var anotherCA = makeCA()
+
+func makeCA() string {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		panic(err)
+	}
+	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
