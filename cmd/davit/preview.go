@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/davitops/davit/internal/config"
 	"github.com/davitops/davit/internal/engine"
@@ -24,7 +25,7 @@ import (
 // previewFlags are what a preview is asked for.
 type previewFlags struct {
 	directory, base, head, path, output, kubernetes, colour string
-	schema                                                  bool
+	schema, all                                             bool
 }
 
 func previewCommand(t terminal) *cobra.Command {
@@ -48,7 +49,12 @@ no longer be rendered, and 3 for flags or revisions that are none.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return preview(cmd.Context(), t, f) },
 	}
-	flags := cmd.Flags()
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// register declares the flags that every comparison has.
+func (f *previewFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.directory, "directory", "C", ".", "the repository, or a directory in it")
 	flags.StringVar(&f.base, "base", "", "revision to compare with (default: the default branch)")
 	flags.StringVar(&f.head, "head", "", "revision to merge into base (default: the work tree)")
@@ -57,7 +63,6 @@ no longer be rendered, and 3 for flags or revisions that are none.`,
 	flags.StringVar(&f.kubernetes, "kubernetes", "", "version of the clusters, for example 1.36")
 	flags.StringVar(&f.colour, "color", "auto", "auto, always or never")
 	flags.BoolVar(&f.schema, "schema", false, "print the JSON Schema of -o json, and nothing else")
-	return cmd
 }
 
 // check reports flags that make no sense, and puts the rest into one form.
@@ -93,15 +98,17 @@ func preview(ctx context.Context, t terminal, f previewFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	repository, err := git.Open(ctx, f.directory)
-	if errors.Is(err, git.ErrNoRepository) {
-		return exit{code: report.ExitUsage, err: err}
-	}
+	repository, err := openRepository(ctx, f.directory)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = repository.Close() }()
-	result, err := compare(ctx, t, repository, f)
+	return compareAndPrint(ctx, t, repository, f, nil)
+}
+
+// compareAndPrint says what a branch changes, in clusters too if there is a planner.
+func compareAndPrint(ctx context.Context, t terminal, repository *git.Repository, f previewFlags, planner survey.Planner) error {
+	result, err := compare(ctx, t, repository, f, planner)
 	if errors.Is(err, git.ErrUnknownRevision) {
 		return exit{code: report.ExitUsage, err: err}
 	}
@@ -201,7 +208,7 @@ func (s sides) notes() []string {
 	return nil
 }
 
-func compare(ctx context.Context, t terminal, repository *git.Repository, f previewFlags) (report.Preview, error) {
+func compare(ctx context.Context, t terminal, repository *git.Repository, f previewFlags, planner survey.Planner) (report.Preview, error) {
 	progress := t.progress("rendering")
 	defer progress.end()
 	s, err := resolve(ctx, repository, f)
@@ -224,10 +231,11 @@ func compare(ctx context.Context, t terminal, repository *git.Repository, f prev
 	surveyor := survey.Surveyor{
 		Renderer: render.Client{Runner: pool, Domain: "local"},
 		Judge:    engine.Client{Runner: pool, Domain: "local"},
+		Planner:  planner,
 		Parallel: runtime.NumCPU(),
 	}
 	result, err := surveyor.Run(ctx, survey.Question{
-		Base: base, Head: head, Path: f.path, Kubernetes: f.kubernetes, Progress: progress.report,
+		Base: base, Head: head, Path: f.path, Kubernetes: f.kubernetes, All: f.all, Progress: progress.report,
 	})
 	if err != nil {
 		return report.Preview{}, err

@@ -9,8 +9,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,7 +61,7 @@ const (
 func Connect(o Options) (*Connection, error) {
 	config, namespace, err := o.load()
 	if err != nil {
-		return nil, &Error{Class: Misconfigured, Cluster: o.Name, Message: "its kubeconfig can't be used: " + err.Error(), err: err}
+		return nil, &Error{Class: Misconfigured, Cluster: o.Name, Message: "has a kubeconfig that can't be used: " + err.Error(), err: err}
 	}
 	config.QPS = -1 // the server limits by priority and fairness
 	config.UserAgent = "davit"
@@ -80,16 +84,48 @@ func Connect(o Options) (*Connection, error) {
 	return c, nil
 }
 
+// ContextName is the name of the context that options choose, in a kubeconfig.
+func ContextName(o Options) (string, error) {
+	config, err := o.loading().RawConfig()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the kubeconfig: %w", err)
+	case o.Context != "" && config.Contexts[o.Context] == nil:
+		return "", fmt.Errorf("the kubeconfig has no context %s; it has: %s", o.Context, strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", "))
+	case o.Context != "":
+		return o.Context, nil
+	case config.CurrentContext == "":
+		return "", errors.New("the kubeconfig names no current context; name one with --context")
+	}
+	return config.CurrentContext, nil
+}
+
+// Kubernetes is the cluster's version, "1.36", or empty if it does not answer.
+func (c *Connection) Kubernetes(ctx context.Context) string {
+	if ctx.Err() != nil {
+		return ""
+	}
+	version, err := c.discovery.ServerVersion()
+	if err != nil {
+		return ""
+	}
+	return version.Major + "." + strings.TrimRight(version.Minor, "+")
+}
+
+func (o Options) loading() clientcmd.ClientConfig {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	if o.Kubeconfig != "" {
+		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
+	}
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.Context})
+}
+
 func (o Options) load() (*rest.Config, string, error) {
 	if o.Kubeconfig == "" && !o.Ambient {
 		config, err := rest.InClusterConfig()
 		return config, "default", err
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	if o.Kubeconfig != "" {
-		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
-	}
-	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.Context})
+	loaded := o.loading()
 	config, err := loaded.ClientConfig()
 	if err != nil {
 		return nil, "", err

@@ -29,8 +29,8 @@ const (
 	Misconfigured Class = "misconfigured" // what should say how to reach it does not
 )
 
-// Error is why a cluster can't be worked with. Message is one sentence for a pull
-// request, without addresses; what is wrapped is for the log.
+// Error is why a cluster can't be worked with. Message is, after the cluster's name, one
+// sentence for a pull request, without addresses; what is wrapped is for the log.
 type Error struct {
 	Class   Class
 	Cluster string
@@ -38,7 +38,7 @@ type Error struct {
 	err     error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("cluster %s: %s", e.Cluster, e.Message) }
+func (e *Error) Error() string { return fmt.Sprintf("the cluster %s %s", e.Cluster, e.Message) }
 
 func (e *Error) Unwrap() error { return e.err }
 
@@ -55,13 +55,13 @@ func (c *Connection) Fault(ctx context.Context, doing string, err error) error {
 	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsUnauthorized(err):
-		e.Class, e.Message = Unauthorized, "it does not accept Davit's credentials; renew them"
+		e.Class, e.Message = Unauthorized, "does not accept Davit's credentials; renew them"
 	case apierrors.IsForbidden(err):
-		e.Class, e.Message = Unauthorized, "Davit has no right to "+doing
+		e.Class, e.Message = Unauthorized, "gives Davit no right to "+doing
 	case errors.As(err, &status):
-		e.Class, e.Message = Broken, fmt.Sprintf("it can't %s (HTTP %d); try again later", doing, status.Status().Code)
+		e.Class, e.Message = Broken, fmt.Sprintf("can't %s (HTTP %d); try again later", doing, status.Status().Code)
 	default:
-		e.Class, e.Message = Unreachable, "it can't be reached: "+reason(err)
+		e.Class, e.Message = Unreachable, "can't be reached: "+reason(err)
 	}
 	return e
 }

@@ -75,7 +75,7 @@ func (c *Connection) Inventory(ctx context.Context, owner plan.Owner) (Record, e
 	record, err := decodeRecord(object)
 	if err != nil {
 		return Record{}, &Error{Class: Broken, Cluster: c.name, err: err, Message: fmt.Sprintf(
-			"the ConfigMap %s/%s, which says what was deployed, can't be read; repair it, or delete it and nothing will be pruned", plan.System, object.GetName())}
+			"holds a ConfigMap %s/%s, which says what was deployed, that can't be read; repair it, or delete it and nothing will be pruned", plan.System, object.GetName())}
 	}
 	record.Owner = owner
 	return record, nil

@@ -180,6 +180,18 @@ func (r *Repository) Resolve(ctx context.Context, revision string) (string, erro
 	return id, nil
 }
 
+// Remote is the address of the remote "origin", or empty if there is none.
+func (r *Repository) Remote(ctx context.Context) (string, error) {
+	out, err := r.run(ctx, r.dir, "config", "--get", "remote.origin.url")
+	if exitCode(err) == 1 {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the remote: %w", err)
+	}
+	return strings.TrimSuffix(out, "\n"), nil
+}
+
 // DefaultBranch names the branch that pull requests usually go into: what the
 // remote "origin" says, else main, else master. Where a tag has the same name,
 // the branch is named so that it can't be mistaken.

@@ -46,12 +46,13 @@ var rooms = []room{
 	{"render", false, []string{"gitops", "tree", "manifest", "target", "worker"}, ""},
 	{"engine", false, []string{"gitops", "manifest", "diff", "policy", "worker", "engine/builtin"}, "the registry names each engine once"},
 	{"engine/builtin", false, []string{"gitops", "manifest", "policy"}, ""},
-	{"survey", false, []string{"gitops", "tree", "manifest", "target", "diff", "policy", "report"}, "the core, and interfaces of its own"},
+	{"survey", false, []string{"gitops", "tree", "manifest", "target", "diff", "plan", "policy", "report"}, "the core, and interfaces of its own"},
 	{"config", false, []string{"manifest", "settings", "authority"}, ""},
 	{"cluster", false, []string{"gitops", "manifest", "plan"}, "it fills the facts of plan, and judges nothing"},
 	{"cluster/watch", false, []string{"cluster", "gitops", "plan"}, ""},
 	{"cluster/apply", false, []string{"cluster", "cluster/watch", "gitops", "manifest", "plan"}, ""},
 	{"cluster/clustertest", false, []string{"manifest"}, "for tests alone"},
+	{"fleet", false, []string{"authority", "cluster", "cluster/apply", "config", "gitops", "manifest", "plan"}, "the one way from a target to a cluster"},
 	{"law", false, nil, ""},
 }
 

@@ -74,10 +74,15 @@ func (p Preview) badge() string {
 	return badge
 }
 
-func row(t Target) string {
+// row is a target's line of the table; live says that the table has a column for
+// what happens in the clusters.
+func row(t Target, live bool) string {
 	objects := signs(outcome(t))
 	if t.Error != nil && t.Error.State == policy.New {
 		objects = "**" + objects + "**"
+	}
+	if live {
+		objects += " | " + cell(t.Live.String())
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s |\n", code(t.Name), cell(place(t)), objects, cell(tallyOf(t.Findings).String()))
 }
@@ -145,8 +150,8 @@ func groups(targets []Target) []group {
 // likeness is equal for two targets in which exactly the same happens; it is
 // empty where there is nothing to tell twice.
 func likeness(t Target) string {
-	if t.Error != nil || len(t.Changes) == 0 {
-		return ""
+	if t.Error != nil || len(t.Changes) == 0 || t.Live != nil {
+		return "" // no two targets are alike in their clusters
 	}
 	var b strings.Builder
 	add := func(texts ...string) {
@@ -187,6 +192,9 @@ func (g group) section() section {
 		if len(g.Why) > 0 {
 			line = "\n" + line
 		}
+		s.pieces = append(s.pieces, line)
+	}
+	if line := g.Live.line(); line != "" {
 		s.pieces = append(s.pieces, line)
 	}
 	s.pieces = append(s.pieces, findingLines(g.Findings)...)
@@ -284,17 +292,21 @@ func mark(f policy.Finding) string {
 // dangerousFirst leaves out what is told with another change, and puts deletes
 // before all else.
 func dangerousFirst(changes []Change) []Change {
-	shown := slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Replaced })
-	order := map[string]int{"delete": 0, "update": 1, "create": 2}
+	shown := slices.DeleteFunc(slices.Clone(changes), Change.untold)
+	order := []string{"invalid", "blocked", "delete", "conflict", "adopt", "update", "create"}
 	slices.SortStableFunc(shown, func(a, b Change) int {
-		return cmp.Compare(order[a.effect()], order[b.effect()])
+		return cmp.Compare(slices.Index(order, a.effect()), slices.Index(order, b.effect()))
 	})
 	return shown
 }
 
-// effect is the action as people see it.
+// effect is what happens as people see it: to the object in the cluster, where that
+// is known and anything does; else to the object in git.
 func (c Change) effect() string {
-	if c.Renamed != "" {
+	switch {
+	case c.Planned != nil && c.Class != "no-op" && c.Class != "forget" && !c.Replaced && (c.Renamed == "" || c.Class != "create"):
+		return c.Class
+	case c.Renamed != "":
 		return "update"
 	}
 	return c.Action
@@ -312,10 +324,18 @@ func (c Change) markdown() string {
 	if c.Renamed != "" {
 		title += fmt.Sprintf(", until now %s", code(c.Renamed))
 	}
-	diff := visible(c.shownDiff())
+	if c.Planned == nil {
+		return title + "\n" + fenced(c.shownDiff())
+	}
+	return title + c.planned()
+}
+
+// fenced is a diff in a fence that nothing in it can close.
+func fenced(diff string) string {
+	diff = visible(diff)
 	if !strings.HasSuffix(diff, "\n") {
 		diff += "\n"
 	}
 	fence := fenceFor(diff)
-	return title + "\n" + fence + "diff\n" + diff + fence + "\n"
+	return fence + "diff\n" + diff + fence + "\n"
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,12 +50,17 @@ func (p *page) table(targets []Target) {
 	whole := p.limit
 	p.limit -= (p.limit - p.text.Len()) / 2
 	defer func() { p.limit = whole }()
-	if len(targets) == 0 || !p.add("\n| Target | Environment | Objects | Policy |\n| --- | --- | --- | --- |\n") {
+	live := slices.ContainsFunc(targets, func(t Target) bool { return t.Live != nil })
+	head := "\n| Target | Environment | Objects | Policy |\n| --- | --- | --- | --- |\n"
+	if live {
+		head = "\n| Target | Environment | Objects | Cluster | Policy |\n| --- | --- | --- | --- | --- |\n"
+	}
+	if len(targets) == 0 || !p.add(head) {
 		return
 	}
 	p.limit -= room
 	for i, t := range targets {
-		if i < maxRows && p.add(row(t)) {
+		if i < maxRows && p.add(row(t, live)) {
 			continue
 		}
 		p.limit += room

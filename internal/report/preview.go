@@ -67,6 +67,7 @@ type Target struct {
 	Why         []string         `json:"why"` // the paths it reads that changed
 	Changes     []Change         `json:"changes"`
 	Findings    []policy.Finding `json:"findings"`
+	*Live                        // nil if no cluster was asked
 }
 
 // Error is a problem and whether the change brought it.
@@ -75,15 +76,17 @@ type Error struct {
 	State policy.State `json:"state"` // new or existing
 }
 
-// Change is one object of a target that differs.
+// Change is one object of a target that differs: between the two revisions, or, if a
+// cluster was asked, between the head and the cluster.
 type Change struct {
-	Action    string `json:"action"` // create, update, delete
+	Action    string `json:"action"` // create, update, delete; of what only the cluster has otherwise, what happens to it there
 	Group     string `json:"group"`
 	Version   string `json:"version"`
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	Diff      string `json:"diff"` // unified hunks of masked YAML
+	Diff      string `json:"diff"` // unified hunks of masked YAML; empty if the revisions agree
+	*Planned         // nil if no cluster was asked, or it could not answer
 
 	// Object is the name as people read it. Renamed is, on an object generated
 	// under the hash of its content, the name it had with other content; Diff then
@@ -101,11 +104,11 @@ var previewSchema string
 // PreviewSchema is the JSON Schema of the contract.
 func PreviewSchema() string { return previewSchema }
 
-// Exit codes of a preview.
+// Exit codes of a preview, and of a plan.
 const (
 	ExitClean   = 0
-	ExitBlocked = 1 // a new finding of severity error
-	ExitBroken  = 2 // something fails at head that did not fail at base
+	ExitBlocked = 1 // a new finding of severity error, or an object that may not be applied
+	ExitBroken  = 2 // something fails at head that did not fail at base, can't be planned or would be refused
 	ExitUsage   = 3 // flags or revisions that are none
 )
 
@@ -121,7 +124,10 @@ func (p Preview) ExitCode() int {
 		if t.Error != nil && t.Error.State == policy.New {
 			return ExitBroken
 		}
-		if policy.Blocks(t.Findings) {
+		if t.Live.fails() {
+			return ExitBroken
+		}
+		if policy.Blocks(t.Findings) || t.Live.blocks() {
 			code = ExitBlocked
 		}
 	}
@@ -261,6 +267,9 @@ func (p Preview) summary() string {
 			parts = parts[1:]
 		}
 	}
+	if text := p.live(); text != "" {
+		parts = append(parts, text)
+	}
 	if text := findings.String(); text != "" {
 		parts = append(parts, text)
 	}
@@ -272,15 +281,15 @@ func (p Preview) summary() string {
 func (t Target) danger() int {
 	findings := tallyOf(t.Findings)
 	switch {
-	case t.Error != nil && t.Error.State == policy.New:
+	case t.Error != nil && t.Error.State == policy.New, t.Live.fails():
 		return 0
-	case findings.errors > 0:
+	case findings.errors > 0, t.Live.blocks():
 		return 1
 	case t.Status == Removed || t.counts().delete > 0:
 		return 2
 	case t.Error != nil:
 		return 3
-	case t.Status == Unchanged:
+	case t.Status == Unchanged && !t.Live.changes():
 		return 6
 	case findings.warnings > 0:
 		return 4

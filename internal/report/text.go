@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -72,9 +73,17 @@ func (w *writer) table(targets []Target) {
 	}
 	w.WriteString("\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TARGET\tENVIRONMENT\tOBJECTS\tPOLICY")
+	live, heading := slices.ContainsFunc(targets, func(t Target) bool { return t.Live != nil }), ""
+	if live {
+		heading = "CLUSTER\t"
+	}
+	fmt.Fprintf(table, "TARGET\tENVIRONMENT\tOBJECTS\t%sPOLICY\n", heading)
 	for _, t := range targets {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", inline(t.Name), orDash(place(t)), outcome(t), orDash(tallyOf(t.Findings).String()))
+		cluster := ""
+		if live {
+			cluster = orDash(t.Live.String()) + "\t"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s%s\n", inline(t.Name), orDash(place(t)), outcome(t), cluster, orDash(tallyOf(t.Findings).String()))
 	}
 	_ = table.Flush()
 }
@@ -87,7 +96,7 @@ func orDash(text string) string {
 }
 
 func (w *writer) target(t Target) {
-	if t.Error == nil && len(t.Changes) == 0 && len(t.Findings) == 0 {
+	if t.Error == nil && len(dangerousFirst(t.Changes)) == 0 && len(t.Findings) == 0 && (t.Live == nil || t.Unplanned == nil) {
 		return
 	}
 	w.WriteString("\n")
@@ -103,6 +112,7 @@ func (w *writer) target(t Target) {
 		w.WriteString("  ")
 		w.problem(*t.Error)
 	}
+	w.live(t.Live)
 	for _, f := range t.Findings {
 		if f.State != policy.Existing {
 			w.finding(f)
@@ -133,8 +143,16 @@ func (w *writer) change(c Change) {
 	if c.Renamed != "" {
 		until = ", until now " + inline(c.Renamed)
 	}
-	w.line(cyan, "  %s %s%s", c.effect(), inline(c.Object), until)
-	for line := range strings.Lines(c.shownDiff()) {
+	w.line(cyan, "  %s %s%s%s", c.effect(), inline(c.Object), until, c.marks())
+	if c.Planned == nil {
+		w.diff(c.shownDiff())
+		return
+	}
+	w.planned(c)
+}
+
+func (w *writer) diff(text string) {
+	for line := range strings.Lines(text) {
 		line = visible(strings.TrimSuffix(line, "\n"))
 		style := ""
 		switch {

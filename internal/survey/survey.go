@@ -20,6 +20,7 @@ import (
 	"github.com/davitops/davit/internal/diff"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/plan"
 	"github.com/davitops/davit/internal/policy"
 	"github.com/davitops/davit/internal/report"
 	"github.com/davitops/davit/internal/target"
@@ -45,11 +46,19 @@ type Judge interface {
 	Judge(ctx context.Context, kubernetes string, changes []diff.Change) (base, head []policy.Finding, err error)
 }
 
+// Planner asks a target's cluster what applying objects would do. removed says that
+// the target is gone and has no objects. An error that wraps a *plan.Problem is told
+// of the target, and the survey goes on.
+type Planner interface {
+	Plan(ctx context.Context, t gitops.Target, objects []manifest.Object, removed bool) (plan.Plan, error)
+}
+
 // Surveyor does surveys.
 type Surveyor struct {
 	Renderer Renderer
 	Judge    Judge
-	Parallel int // renders at a time
+	Planner  Planner // nil: no cluster is asked
+	Parallel int     // renders at a time
 }
 
 // Question is what a survey is about. Base and Head are trees; Head is what Base
@@ -58,6 +67,7 @@ type Question struct {
 	Base, Head Tree
 	Path       string // only targets at or below it; empty or "." means all
 	Kubernetes string // version of the clusters, "1.36"; empty if unknown
+	All        bool   // targets that the change does not affect too
 	// Progress, if not nil, is called after each directory, from any goroutine.
 	Progress func(done, total int)
 }
@@ -77,18 +87,23 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 	if err := s.render(ctx, q, work); err != nil {
 		return report.Preview{}, err
 	}
+	if err := s.plan(ctx, q, work); err != nil {
+		return report.Preview{}, err
+	}
 	preview := report.Preview{Version: 1, Targets: []report.Target{}, Errors: found.errors, Notes: found.notes}
 	if stray, err := strays(q, found.markers, work); err != nil {
 		return report.Preview{}, err
 	} else if stray != "" {
 		preview.Notes = append(preview.Notes, stray)
 	}
-	masker := learn(work)
+	masker := learn(q, work)
 	for _, d := range work {
 		preview.Stats.Targets += len(d.targets())
 		preview.Stats.Rendered += d.renders()
 		if !d.affected {
 			preview.Stats.Cached++
+		}
+		if !d.affected && !q.All {
 			continue
 		}
 		if d.base != nil && d.head != nil && d.base.rendering.Problem != nil && d.head.rendering.Problem == nil {
@@ -98,7 +113,9 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		if err != nil {
 			return report.Preview{}, err
 		}
-		preview.Stats.Affected += len(told)
+		if d.affected {
+			preview.Stats.Affected += len(told)
+		}
 		preview.Targets = append(preview.Targets, told...)
 	}
 	slices.SortFunc(preview.Targets, func(a, b report.Target) int { return strings.Compare(a.Name, b.Name) })
@@ -108,11 +125,14 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 
 // learn makes the masker of a report: it knows every Secret of what is told
 // before anything is.
-func learn(work []*directory) *manifest.Masker {
+func learn(q Question, work []*directory) *manifest.Masker {
 	var masker manifest.Masker
 	for _, d := range work {
+		if !d.affected && !q.All {
+			continue
+		}
 		for _, s := range []*side{d.base, d.head} {
-			if s == nil || !d.affected {
+			if s == nil {
 				continue
 			}
 			for _, o := range s.rendering.Objects {
@@ -120,6 +140,9 @@ func learn(work []*directory) *manifest.Masker {
 					masker.Learn(o.JSON)
 				}
 			}
+		}
+		for _, p := range d.plans {
+			p.learn(&masker)
 		}
 	}
 	return &masker
@@ -133,7 +156,8 @@ type directory struct {
 	touched    []string // the changed paths that rendering it could read
 	untouched  bool     // there are none, for certain
 	affected   bool
-	why        []string // the paths it reads that differ
+	why        []string           // the paths it reads that differ
+	plans      map[string]planned // by the target's name; nil if no cluster is asked
 }
 
 // side is a directory at one revision.
@@ -221,7 +245,7 @@ func (s Surveyor) render(ctx context.Context, q Question, work []*directory) err
 
 // renderBoth renders base, and head if what base read differs there.
 func (s Surveyor) renderBoth(ctx context.Context, q Question, d *directory) error {
-	if d.untouched {
+	if d.untouched && !q.All {
 		return nil
 	}
 	if d.base != nil {
@@ -246,6 +270,7 @@ func (s Surveyor) renderBoth(ctx context.Context, q Question, d *directory) erro
 			d.why = d.touched
 		}
 		if len(d.why) == 0 && sameTargets(d.base.targets, d.head.targets) {
+			d.head.rendering = d.base.rendering
 			return nil
 		}
 		hints = d.base.record.Paths()

@@ -31,6 +31,11 @@ func (s Surveyor) tell(ctx context.Context, q Question, d *directory, masker *ma
 		}
 		outcome.Name, outcome.Path, outcome.Claimant = t.Name(), t.Path, t.Claimant
 		outcome.Renderer, outcome.Environment, outcome.Cluster = string(t.Renderer), t.Environment, t.Cluster
+		if p, asked := d.plans[name]; asked {
+			if err := p.tell(&outcome, masker); err != nil {
+				return nil, fmt.Errorf("survey %s: %w", d.path, err)
+			}
+		}
 		told = append(told, outcome)
 	}
 	return told, nil

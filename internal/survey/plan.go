@@ -1,0 +1,153 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davitops/davit/internal/diff"
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/report"
+)
+
+// planned is what a cluster said of one target: a plan, or why there is none.
+type planned struct {
+	plan    plan.Plan
+	problem *plan.Problem
+}
+
+// plan asks the clusters about every target that is told, several at a time. What
+// can't be rendered has no plan.
+func (s Surveyor) plan(ctx context.Context, q Question, work []*directory) error {
+	if s.Planner == nil {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, s.Parallel))
+	for _, d := range work {
+		if !d.affected && !q.All {
+			continue
+		}
+		d.plans = map[string]planned{}
+		var mu sync.Mutex
+		for name, t := range d.targets() {
+			removed := !isOn(d.head, name)
+			if !removed && d.head.rendering.Problem != nil {
+				continue
+			}
+			var objects []manifest.Object
+			if !removed {
+				objects = d.head.rendering.Objects
+			}
+			group.Go(func() error {
+				p, err := s.ask(ctx, t, objects, removed)
+				if err != nil {
+					return fmt.Errorf("plan %s: %w", name, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				d.plans[name] = p
+				return nil
+			})
+		}
+	}
+	return group.Wait()
+}
+
+func (s Surveyor) ask(ctx context.Context, t gitops.Target, objects []manifest.Object, removed bool) (planned, error) {
+	p, err := s.Planner.Plan(ctx, t, objects, removed)
+	var problem *plan.Problem
+	if errors.As(err, &problem) {
+		return planned{problem: problem}, nil
+	}
+	return planned{plan: p}, err
+}
+
+// learn teaches a masker the Secrets that a cluster holds.
+func (p planned) learn(masker *manifest.Masker) {
+	for _, c := range p.plan.Changes {
+		if manifest.IsSecret(c.Ref) {
+			masker.Learn(c.Before)
+			masker.Learn(c.After)
+		}
+	}
+}
+
+// tell adds to what is told of a target what happens to it in its cluster.
+func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
+	if p.problem != nil {
+		t.Live = &report.Live{Unplanned: &report.Unplanned{Code: string(p.problem.Code), Message: p.problem.Message}}
+		return nil
+	}
+	t.Live = &report.Live{Digest: p.plan.Digest, Unmanaged: p.plan.Unmanaged, Classes: map[string]int{}}
+	for class, count := range p.plan.Count() {
+		t.Classes[string(class)] = count
+	}
+	t.Changes = slices.Clone(t.Changes)
+	for _, c := range p.plan.Changes {
+		at := slices.IndexFunc(t.Changes, func(told report.Change) bool { return told.Planned == nil && isSame(told, c.Ref) })
+		if at < 0 && c.Class == plan.NoOp {
+			continue
+		}
+		live, err := described(c, masker)
+		if err != nil {
+			return err
+		}
+		if at < 0 {
+			t.Changes = append(t.Changes, report.Change{
+				Action: action(c), Group: c.Ref.Group, Version: c.Ref.Version, Kind: c.Ref.Kind,
+				Namespace: c.Ref.Namespace, Name: c.Ref.Name, Object: c.Ref.String(), Planned: live,
+			})
+			continue
+		}
+		t.Changes[at].Planned = live
+	}
+	return nil
+}
+
+// isSame reports whether a change in git is of an object of a cluster, where the
+// namespace may be filled in, or dropped.
+func isSame(told report.Change, ref gitops.ObjectRef) bool {
+	return told.Group == ref.Group && told.Kind == ref.Kind && told.Name == ref.Name &&
+		(told.Namespace == ref.Namespace || told.Namespace == "" || ref.Namespace == "")
+}
+
+// action is the change's action as far as an object of a cluster goes.
+func action(c plan.Change) string {
+	switch {
+	case c.Class == plan.Delete || c.Class == plan.Forget:
+		return string(diff.Delete)
+	case c.Live.UID == "":
+		return string(diff.Create)
+	}
+	return string(diff.Update)
+}
+
+// described is a planned change as it may be shown.
+func described(c plan.Change, masker *manifest.Masker) (*report.Planned, error) {
+	told := &report.Planned{Class: string(c.Class), Risks: []string{}, Reason: masker.Text(c.Reason), Others: c.Others}
+	for _, r := range c.Risks {
+		told.Risks = append(told.Risks, string(r))
+	}
+	for _, taken := range c.TakenFrom {
+		told.Takes = append(told.Takes, strings.Join(taken.Fields, ", ")+" from "+taken.Manager)
+	}
+	for _, w := range c.Warnings {
+		told.Warnings = append(told.Warnings, masker.Text(w))
+	}
+	if c.Before == nil && c.After == nil {
+		return told, nil
+	}
+	var err error
+	if told.Live, err = diff.Text(c.Ref, c.Before, c.After, masker); err != nil {
+		return nil, fmt.Errorf("compare %s with the cluster: %w", c.Ref, err)
+	}
+	return told, nil
+}
