@@ -97,10 +97,39 @@ data:
   encoded: ${BASE64}
 `
 
+// formerCanary is the value before the change, and liveCanary the one that the cluster
+// holds.
+const (
+	formerCanary = "hJ4wN8sK2mQ9xV6tB3yR7pL5"
+	liveCanary   = "nW5cZ2fG8dT4kH7vX3jM6qP9"
+)
+
+// liveVault is what the cluster of the canary's plans holds: Secrets of the vault, with
+// another value, and an object that repeats it.
+const liveVault = `
+apiVersion: v1
+kind: Secret
+metadata: {name: stored, annotations: {note: "do not lose ${CANARY}"}}
+stringData: {password: "${CANARY}", config: "password: ${CANARY}", only-live: "${CANARY}"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: plain}
+stringData: {password: "${CANARY}"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: harmless}
+data: {copied: "${CANARY}"}
+`
+
 // TestCanary breaks the vault in every way that could make somebody quote it,
-// and looks for the canary in all that is printed.
+// and looks for the canary in all that is printed, of the change alone and of a
+// cluster.
 func TestCanary(t *testing.T) {
 	t.Parallel()
+	p := startClusters(t)
+	p.Kubectl(t, fill(liveVault, liveCanary), "--context", "cluster-2", "apply", "--server-side", "-f", "-")
 	breakages := map[string][2]string{ // what is replaced in the head, by what
 		"nothing is broken":             {"", ""},
 		"literal without a key":         {"- PASSWORD=${CANARY}", "- ${CANARY}"},
@@ -157,7 +186,7 @@ func TestCanary(t *testing.T) {
 			if replace[0] != "" && !strings.Contains(vault, replace[0]) {
 				t.Fatalf("the vault does not hold %q", replace[0])
 			}
-			before := fill(vault, "hJ4wN8sK2mQ9xV6tB3yR7pL5")
+			before := fill(vault, formerCanary)
 			after := fill(strings.Replace(vault, replace[0], replace[1], 1), canary)
 			archive := &txtar.Archive{}
 			for side, text := range map[string]string{"base/": before, "head/": after} {
@@ -167,24 +196,39 @@ func TestCanary(t *testing.T) {
 			}
 			dir := repositoryOf(t, archive)
 			for _, format := range []string{"text", "markdown", "json"} {
-				out := davit(t, "preview", "-C", dir, "--base", "main", "-o", format, "--color", "always")
-				if out.code > 2 {
-					t.Fatalf("exit code %d:\n%s", out.code, out.stderr)
-				}
-				printed := out.stdout + out.stderr
-				if !strings.Contains(printed, "secret") && !strings.Contains(strings.ReplaceAll(printed, `\`, ""), "***") {
-					t.Errorf("%s says nothing of a secret; the test tests nothing:\n%s", format, printed)
-				}
-				if named[name] {
-					continue
-				}
-				for _, leak := range append(leaks(canary), leaks("hJ4wN8sK2mQ9xV6tB3yR7pL5")...) {
-					if strings.Contains(printed, leak) {
-						t.Errorf("%s shows %q:\n%s", format, leak, printed)
-					}
+				checkPrinted(t, name, named[name], davit(t, "preview", "-C", dir, "--base", "main", "-o", format, "--color", "always"))
+			}
+			for _, format := range []string{"markdown", "json"} {
+				out := davitWith(t, []string{"XDG_STATE_HOME=" + t.TempDir()}, "plan", "-C", dir, "--base", "main",
+					"--kubeconfig", p.Kubeconfig, "--context", "cluster-2", "-o", format, "--all")
+				checkPrinted(t, name, named[name], out)
+				if !strings.Contains(out.stdout, "adopt") {
+					t.Errorf("%s: no Secret of the cluster is told of; the test tests nothing:\n%s", name, out.stdout)
 				}
 			}
 		})
+	}
+}
+
+// checkPrinted looks for canaries in what the program printed. It must have said
+// something of a secret; one whose value is a name has said it.
+func checkPrinted(t *testing.T, name string, named bool, out result) {
+	t.Helper()
+	if out.code > 2 {
+		t.Fatalf("exit code %d:\n%s", out.code, out.stderr)
+	}
+	printed := out.stdout + out.stderr
+	if !strings.Contains(printed, "secret") && !strings.Contains(strings.ReplaceAll(printed, `\`, ""), "***") {
+		t.Errorf("%s: nothing is said of a secret; the test tests nothing:\n%s", name, printed)
+	}
+	hidden := leaks(liveCanary)
+	if !named {
+		hidden = append(hidden, append(leaks(canary), leaks(formerCanary)...)...)
+	}
+	for _, leak := range hidden {
+		if strings.Contains(printed, leak) {
+			t.Errorf("%s: %q is shown:\n%s", name, leak, printed)
+		}
 	}
 }
 

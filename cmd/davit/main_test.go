@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/davitops/davit/internal/cluster/clustertest"
 	"github.com/davitops/davit/internal/report"
 )
 
@@ -43,6 +44,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build davit: %v\n%s", err, out)
 		return 1
 	}
+	defer stopClusters()
 	return m.Run()
 }
 
@@ -76,12 +78,9 @@ var root = filepath.Join("..", "..")
 // playground is the path of the program that holds kubectl.
 func playground(t testing.TB) string {
 	t.Helper()
-	path := os.Getenv("DAVIT_PLAYGROUND")
-	if path == "" {
-		t.Fatal("DAVIT_PLAYGROUND is not set: run the tests with \"make test\", or set it to what \"make playground\" prints")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("there is no playground at DAVIT_PLAYGROUND: %v; build it with \"make playground\"", err)
+	path, err := clustertest.Program()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
@@ -97,6 +96,14 @@ type result struct {
 func davit(t testing.TB, args ...string) result {
 	t.Helper()
 	return execute(t, exec.CommandContext(t.Context(), program, args...))
+}
+
+// davitWith runs the program with more in its environment.
+func davitWith(t testing.TB, env []string, args ...string) result {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), env...)
+	return execute(t, cmd)
 }
 
 func execute(t testing.TB, cmd *exec.Cmd) result {

@@ -19,18 +19,21 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join(root, "testdata", "script"),
 		UpdateScripts: os.Getenv("UPDATE") != "",
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
-			env.Setenv("SAMPLES", absolute(filepath.Join(root, "testdata", "samples")))
-			env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, ".gitconfig"))
-			return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"),
-				[]byte("[user]\n\tname = t\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n"), 0o644)
-		},
+		Setup:         setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sample": scriptSample,
 			"status": scriptStatus,
 		},
 	})
+}
+
+// setupScript gives a story the program, the samples and a git of its own.
+func setupScript(env *testscript.Env) error {
+	env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
+	env.Setenv("SAMPLES", absolute(filepath.Join(root, "testdata", "samples")))
+	env.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(env.WorkDir, ".gitconfig"))
+	return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"),
+		[]byte("[user]\n\tname = t\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgsign = false\n[advice]\n\tdetachedHead = false\n"), 0o644)
 }
 
 func absolute(path string) string {

@@ -130,9 +130,13 @@ func (l *Live) line() string {
 
 // untold reports whether a change is told with another one, or is none for people.
 func (c Change) untold() bool {
-	nothing := c.Planned != nil && c.Diff == "" && (c.Class == "no-op" || c.Class == "forget")
+	nothing := !c.inGit() && (c.Class == "no-op" || c.Class == "forget")
 	return c.Replaced && (c.Planned == nil || c.Class == "delete" || c.Class == "forget" || c.Class == "no-op") || nothing
 }
+
+// inGit reports whether the object differs between the two revisions, and not only
+// in the cluster.
+func (c Change) inGit() bool { return c.Planned == nil || c.shownDiff() != "" }
 
 // name is as much of a digest as people compare.
 func (l *Live) name() string { return l.Digest[:min(12, len(l.Digest))] }
@@ -155,10 +159,15 @@ func (c Change) remarks() []string {
 		lines = append(lines, "takes "+take)
 	}
 	switch {
-	case c.Class == "no-op":
+	case c.Class == "no-op" && c.Action != "delete":
 		lines = append(lines, "the cluster has it already")
-	case c.Diff == "" && c.Renamed == "" && c.Live != "":
-		lines = append(lines, "not by this change: the cluster differs from the base branch")
+	case c.inGit() || c.Live == "":
+	case c.Class == "create":
+		lines = append(lines, "not by this change: the cluster does not have it")
+	case c.Class == "delete":
+		lines = append(lines, "not by this change: it is in the cluster, and in the repository no longer")
+	default:
+		lines = append(lines, "not by this change: the cluster has it otherwise")
 	}
 	if c.Others > 0 {
 		lines = append(lines, number(c.Others, "more field")+" set by defaults or webhooks")

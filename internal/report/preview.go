@@ -151,7 +151,7 @@ func (t Target) counts() counts {
 	var c counts
 	for _, change := range t.Changes {
 		switch {
-		case change.Replaced:
+		case change.Replaced, !change.inGit():
 		case change.Renamed != "" || change.Action == "update":
 			c.update++
 		case change.Action == "create":

@@ -109,6 +109,13 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 		}
 		t.Changes[at].Planned = live
 	}
+	for i := range t.Changes {
+		if t.Changes[i].Planned == nil {
+			t.Changes[i].Planned = &report.Planned{
+				Class: string(plan.NoOp), Risks: []string{}, Reason: "Davit did not deploy it, so it is not deleted",
+			}
+		}
+	}
 	return nil
 }
 

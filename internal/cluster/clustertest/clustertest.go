@@ -163,6 +163,15 @@ func (p *Playground) Requests(t testing.TB, cluster int, agent string) []Request
 // Objects reads YAML documents as a renderer would hand them over.
 func Objects(t testing.TB, text string) []manifest.Object {
 	t.Helper()
+	objects, err := ReadObjects(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// ReadObjects reads YAML documents as a renderer would hand them over.
+func ReadObjects(text string) ([]manifest.Object, error) {
 	var objects []manifest.Object
 	for _, document := range strings.Split(text, "\n---\n") {
 		if strings.TrimSpace(document) == "" {
@@ -170,20 +179,20 @@ func Objects(t testing.TB, text string) []manifest.Object {
 		}
 		data, err := yaml.YAMLToJSON([]byte(document))
 		if err != nil {
-			t.Fatalf("read %q: %v", document, err)
+			return nil, fmt.Errorf("read %q: %w", document, err)
 		}
 		var tree any
 		if err := json.Unmarshal(data, &tree); err != nil {
-			t.Fatal(err)
+			return nil, fmt.Errorf("read %q: %w", document, err)
 		}
 		if data, err = json.Marshal(tree); err != nil {
-			t.Fatal(err)
+			return nil, fmt.Errorf("read %q: %w", document, err)
 		}
 		object, err := manifest.Decode(data)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		objects = append(objects, object)
 	}
-	return objects
+	return objects, nil
 }
