@@ -119,13 +119,21 @@ func (l *Live) line() string {
 	case l == nil:
 		return ""
 	case l.Unplanned != nil && l.fails():
-		return "\n⚠️ " + escape(l.Unplanned.Message) + "\n"
+		return "\n⚠️ " + escape(sentence(l.Unplanned.Message)) + "\n"
 	case l.Unplanned != nil:
-		return "\n" + escape(l.Unplanned.Message) + "\n"
+		return "\n" + escape(sentence(l.Unplanned.Message)) + "\n"
 	case l.Unmanaged:
 		return "\nDavit has not deployed this yet, so nothing is deleted. Plan " + code(l.name()) + ".\n"
 	}
 	return "\nPlan " + code(l.name()) + ".\n"
+}
+
+// sentence is what an error says, as a sentence.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // untold reports whether a change is told with another one, or is none for people.
@@ -180,10 +188,12 @@ func (c Change) remarks() []string {
 
 // differsLive reports whether what happens in the cluster is not what the change
 // does in git, line by line.
-func (c Change) differsLive() bool { return c.Live != "" && edits(c.Live) != edits(c.shownDiff()) }
+func (c Change) differsLive() bool {
+	renamed := c.Renamed != "" && c.Class == "create" // told as what became of another
+	return c.Live != "" && !renamed && edits(c.Live) != edits(c.shownDiff())
+}
 
-// edits are the lines of a diff that come and go, without what surrounds them and
-// without how deep they are indented.
+// edits are the lines of a diff that come and go, without what surrounds them.
 func edits(diff string) string {
 	var b strings.Builder
 	for line := range strings.Lines(diff) {
