@@ -140,12 +140,16 @@ func (f planFlags) repo(ctx context.Context, repository *git.Repository) (gitops
 // forges' own, the forge is the host's name.
 func repoOf(remote string) (gitops.Repo, bool) {
 	host, path, found := strings.Cut(remote, ":")
-	if address, err := url.Parse(remote); err == nil && address.Host != "" {
-		host, path, found = address.Hostname(), address.Path, true
+	if strings.Contains(remote, "://") {
+		address, err := url.Parse(remote)
+		if err != nil {
+			return gitops.Repo{}, false
+		}
+		host, path = address.Hostname(), address.Path
 	}
 	host = host[strings.LastIndexByte(host, '@')+1:]
 	path = strings.TrimSuffix(strings.Trim(path, "/"), ".git")
-	if !found || host == "" || path == "" || strings.ContainsAny(host, "/\\") {
+	if !found || host == "" || path == "" || strings.ContainsAny(host+path, `\\`) || strings.Contains(host, "/") {
 		return gitops.Repo{}, false
 	}
 	switch host {
