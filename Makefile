@@ -8,9 +8,8 @@ GO       ?= go
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/davit
 # The playground is built once for each state of its sources.
-PLAYGROUND_KEY := $(shell cat deploy/playground/*.go deploy/playground/go.mod deploy/playground/go.sum | sha256sum | cut -c1-16)
-PLAYGROUND     := $(CACHE)/playground-$(PLAYGROUND_KEY)/playground
-KUBERNETES     := $(shell sed -n 's,^\tk8s.io/kubectl v0\.,1.,p' deploy/playground/go.mod | head -1)
+PLAYGROUND_SOURCES := $(filter-out %_test.go,$(sort $(wildcard $(addprefix deploy/playground/,*.go config/* go.mod go.sum build))))
+PLAYGROUND         := $(CACHE)/playground-$(shell cat $(PLAYGROUND_SOURCES) | sha256sum | cut -c1-16)/playground
 
 export DAVIT_PLAYGROUND := $(PLAYGROUND)
 
@@ -39,13 +38,7 @@ setup: playground ## Install what tests need: Debian packages, and the playgroun
 	@command -v git >/dev/null || { echo "installing git"; apt-get update -qq && apt-get install -y -qq git >/dev/null; }
 
 playground: ## Build Kubernetes for tests, once; the last line is the program's path
-	@if [ ! -x $(PLAYGROUND) ]; then \
-	  echo "building the playground (Kubernetes $(KUBERNETES)); this takes some minutes the first time"; \
-	  mkdir -p $(dir $(PLAYGROUND)); \
-	  cd deploy/playground && CGO_ENABLED=0 $(GO) build -trimpath -o $(PLAYGROUND).new \
-	    -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v$(KUBERNETES) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))' . ; \
-	  mv $(PLAYGROUND).new $(PLAYGROUND); \
-	fi
+	@[ -x $(PLAYGROUND) ] || GO='$(GO)' deploy/playground/build $(PLAYGROUND)
 	@echo $(PLAYGROUND)
 
 test: setup lint ## Run the tests, with the race detector
@@ -53,6 +46,7 @@ test: setup lint ## Run the tests, with the race detector
 
 e2e: setup ## Run the long tests: whole histories against kubectl
 	$(GO) test -tags e2e -timeout 35m ./...
+	cd deploy/playground && CGO_ENABLED=0 $(GO) test -trimpath -vet=off -tags e2e ./... # the flags of its build, whose cache is used
 
 bench: setup ## Measure, against kubectl in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./...
