@@ -22,7 +22,7 @@ import (
 // planFlags are what a plan is asked for, besides what a preview is.
 type planFlags struct {
 	previewFlags
-	context, kubeconfig, as, config, repository string
+	context, kubeconfig, cluster, as, config, repository string
 }
 
 func planCommand(t terminal) *cobra.Command {
@@ -51,6 +51,7 @@ refused by the cluster, and 3 for flags or revisions that are none.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.context, "context", "", "context of the kubeconfig (default: its current one)")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig (default: what kubectl would use)")
+	flags.StringVar(&f.cluster, "cluster", "", "what the repository calls this cluster (default: the context's name)")
 	flags.StringVar(&f.as, "as", "", "Kubernetes user to act as")
 	flags.StringVar(&f.config, "config", "", "an operator's davit.yaml, instead of --context")
 	flags.StringVar(&f.repository, "repository", "", `what Davit calls this repository, such as "github:acme/gitops" (default: by its remote "origin")`)
@@ -66,8 +67,8 @@ func runPlan(ctx context.Context, t terminal, f planFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if f.config != "" && (f.context != "" || f.kubeconfig != "" || f.as != "") {
-		return usage("--config says which clusters there are and as whom to act; leave out --context, --kubeconfig and --as")
+	if f.config != "" && f.context+f.kubeconfig+f.cluster+f.as != "" {
+		return usage("--config says which clusters there are and as whom to act; leave out --context, --kubeconfig, --cluster and --as")
 	}
 	repository, err := openRepository(ctx, f.directory)
 	if err != nil {
@@ -104,6 +105,9 @@ func (f planFlags) fleet(ctx context.Context, t terminal, repository *git.Reposi
 	options := cluster.Options{Kubeconfig: f.kubeconfig, Context: f.context, As: f.as, Ambient: true, Exec: true}
 	if options.Name, err = cluster.ContextName(options); err != nil {
 		return nil, exit{code: report.ExitUsage, err: err}
+	}
+	if f.cluster != "" {
+		options.Name = f.cluster
 	}
 	return fleet.Alone(options, repo, key), nil
 }

@@ -209,7 +209,7 @@ func (s sides) notes() []string {
 }
 
 func compare(ctx context.Context, t terminal, repository *git.Repository, f previewFlags, planner survey.Planner) (report.Preview, error) {
-	progress := t.progress("rendering")
+	progress := t.progress()
 	defer progress.end()
 	s, err := resolve(ctx, repository, f)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/davitops/davit/internal/survey"
 )
 
 // isTerminal reports whether a person reads what is written to w.
@@ -46,8 +48,8 @@ type progress struct {
 	timer       *time.Timer
 }
 
-func (t terminal) progress(what string) *progress {
-	p := &progress{what: what, began: time.Now()}
+func (t terminal) progress() *progress {
+	p := &progress{what: "reading", began: time.Now()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if isTerminal(t.err) {
@@ -58,9 +60,12 @@ func (t terminal) progress(what string) *progress {
 }
 
 // report may be called from any goroutine.
-func (p *progress) report(done, total int) {
+func (p *progress) report(phase survey.Phase, done, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.what != string(phase) {
+		p.what, p.done = string(phase), 0
+	}
 	p.done, p.total = max(done, p.done), total
 }
 

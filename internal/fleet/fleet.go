@@ -65,7 +65,7 @@ func Alone(o cluster.Options, repo gitops.Repo, key []byte) *Fleet {
 		},
 		place: func(t gitops.Target) (string, *plan.Problem) {
 			if t.Cluster != "" && t.Cluster != o.Name {
-				return "", &plan.Problem{Code: plan.Elsewhere, Message: fmt.Sprintf("it goes to the cluster %s, and was not compared with %s", t.Cluster, o.Name)}
+				return "", &plan.Problem{Code: plan.Elsewhere, Message: fmt.Sprintf("it goes to the cluster %s, and was not compared with %s; if they are one, say so with --cluster %s", t.Cluster, o.Name, t.Cluster)}
 			}
 			return o.Name, nil
 		},

@@ -42,6 +42,11 @@ const (
 	cyan   = "\x1b[36m"
 )
 
+// styles are the colours of what happens to an object.
+var styles = map[string]string{
+	"create": green, "update": cyan, "delete": red, "adopt": yellow, "conflict": yellow, "blocked": red, "invalid": red,
+}
+
 type writer struct {
 	strings.Builder
 	colour bool
@@ -143,7 +148,7 @@ func (w *writer) change(c Change) {
 	if c.Renamed != "" {
 		until = ", until now " + inline(c.Renamed)
 	}
-	w.line(cyan, "  %s %s%s%s", c.effect(), inline(c.Object), until, c.marks())
+	w.line(styles[c.effect()], "  %s %s%s%s", c.effect(), inline(c.Object), until, c.marks())
 	if c.Planned == nil {
 		w.diff(c.shownDiff())
 		return

@@ -23,46 +23,67 @@ type planned struct {
 	problem *plan.Problem
 }
 
-// plan asks the clusters about every target that is told, several at a time. What
-// can't be rendered has no plan.
+// errand is one target that a cluster is asked about.
+type errand struct {
+	directory *directory
+	target    gitops.Target
+	objects   []manifest.Object
+	removed   bool
+}
+
+// plan asks the clusters about every target that is told, several at a time.
 func (s Surveyor) plan(ctx context.Context, q Question, work []*directory) error {
 	if s.Planner == nil {
 		return nil
 	}
+	todo := errands(q, work)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, s.Parallel))
+	var mu sync.Mutex
+	done := 0
+	for _, e := range todo {
+		group.Go(func() error {
+			p, err := s.ask(ctx, e)
+			if err != nil {
+				return fmt.Errorf("plan %s: %w", e.target.Name(), err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			e.directory.plans[e.target.Name()] = p
+			if done++; q.Progress != nil {
+				q.Progress(Planning, done, len(todo))
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// errands are the targets to ask about. What can't be rendered is none: nobody knows
+// what it would deploy.
+func errands(q Question, work []*directory) []errand {
+	var todo []errand
 	for _, d := range work {
 		if !d.affected && !q.All {
 			continue
 		}
 		d.plans = map[string]planned{}
-		var mu sync.Mutex
 		for name, t := range d.targets() {
-			removed := !isOn(d.head, name)
-			if !removed && d.head.rendering.Problem != nil {
-				continue
-			}
-			var objects []manifest.Object
-			if !removed {
-				objects = d.head.rendering.Objects
-			}
-			group.Go(func() error {
-				p, err := s.ask(ctx, t, objects, removed)
-				if err != nil {
-					return fmt.Errorf("plan %s: %w", name, err)
+			e := errand{directory: d, target: t, removed: !isOn(d.head, name)}
+			if !e.removed {
+				if d.head.rendering.Problem != nil {
+					continue
 				}
-				mu.Lock()
-				defer mu.Unlock()
-				d.plans[name] = p
-				return nil
-			})
+				e.objects = d.head.rendering.Objects
+			}
+			todo = append(todo, e)
 		}
 	}
-	return group.Wait()
+	return todo
 }
 
-func (s Surveyor) ask(ctx context.Context, t gitops.Target, objects []manifest.Object, removed bool) (planned, error) {
-	p, err := s.Planner.Plan(ctx, t, objects, removed)
+func (s Surveyor) ask(ctx context.Context, e errand) (planned, error) {
+	p, err := s.Planner.Plan(ctx, e.target, e.objects, e.removed)
 	var problem *plan.Problem
 	if errors.As(err, &problem) {
 		return planned{problem: problem}, nil

@@ -68,9 +68,19 @@ type Question struct {
 	Path       string // only targets at or below it; empty or "." means all
 	Kubernetes string // version of the clusters, "1.36"; empty if unknown
 	All        bool   // targets that the change does not affect too
-	// Progress, if not nil, is called after each directory, from any goroutine.
-	Progress func(done, total int)
+	// Progress, if not nil, is called after each directory that is rendered, and after
+	// each target that is planned, from any goroutine.
+	Progress func(phase Phase, done, total int)
 }
+
+// Phase is what a survey is at.
+type Phase string
+
+// The phases.
+const (
+	Rendering Phase = "rendering"
+	Planning  Phase = "planning"
+)
 
 // Run answers a question. The answer's commits and notes about them are the
 // caller's to fill in. An error is nothing the change could have caused.
@@ -235,7 +245,7 @@ func (s Surveyor) render(ctx context.Context, q Question, work []*directory) err
 				return fmt.Errorf("survey %s: %w", d.path, err)
 			}
 			if q.Progress != nil {
-				q.Progress(int(done.Add(1)), len(work))
+				q.Progress(Rendering, int(done.Add(1)), len(work))
 			}
 			return nil
 		})

@@ -62,7 +62,7 @@ func (s story) run(t *testing.T, parallel int) told {
 	renders, judges := &renderer{}, &judge{}
 	preview, err := Surveyor{Renderer: renders, Judge: judges, Parallel: parallel}.Run(t.Context(), Question{
 		Base: s.base, Head: s.head, Path: s.path,
-		Progress: func(done, total int) {
+		Progress: func(_ Phase, done, total int) {
 			mu.Lock()
 			defer mu.Unlock()
 			out.progress = append(out.progress, [2]int{done, total})
