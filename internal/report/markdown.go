@@ -320,7 +320,7 @@ func (c Change) shownDiff() string {
 }
 
 func (c Change) markdown() string {
-	title := fmt.Sprintf("\n**%s** %s", c.effect(), code(c.Object))
+	title := fmt.Sprintf("\n%s**%s** %s", c.sign(), c.effect(), code(c.Object))
 	if c.Renamed != "" {
 		title += fmt.Sprintf(", until now %s", code(c.Renamed))
 	}
@@ -328,6 +328,14 @@ func (c Change) markdown() string {
 		return title + "\n" + fenced(c.shownDiff())
 	}
 	return title + c.planned()
+}
+
+// sign stands before what can't be applied.
+func (c Change) sign() string {
+	if effect := c.effect(); effect == "blocked" || effect == "invalid" {
+		return "❌ "
+	}
+	return ""
 }
 
 // fenced is a diff in a fence that nothing in it can close.
