@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	kjson "sigs.k8s.io/json"
@@ -16,6 +17,9 @@ func decode(data json.RawMessage) (map[string]any, error) {
 	var object map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &object); err != nil {
 		return nil, fmt.Errorf("decode an object: %w", err)
+	}
+	if object == nil {
+		return nil, errors.New("decode an object: it is null")
 	}
 	return object, nil
 }

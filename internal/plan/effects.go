@@ -52,16 +52,10 @@ func (p Plan) Uncovered(shown []Effect) []Effect {
 	return slices.DeleteFunc(p.Effects(), func(e Effect) bool { return known[e] })
 }
 
-// digest is the hash of sorted effects. Every part ends in a NUL,
-// which none of them can hold.
+// digest is the hash of sorted effects.
 func digest(effects []Effect) string {
-	sum := sha256.New()
-	for _, e := range effects {
-		for _, part := range []string{e.Object.Group, e.Object.Kind, e.Object.Namespace, e.Object.Name, string(e.Class), e.Hash, e.Field} {
-			sum.Write([]byte(part + "\x00"))
-		}
-	}
-	return hex.EncodeToString(sum.Sum(nil))
+	sum := sha256.Sum256(encode(effects))
+	return hex.EncodeToString(sum[:])
 }
 
 // Taken are the fields that are taken over from one manager.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
@@ -26,14 +28,26 @@ type absent struct{}
 // on either side tells which lists have keys and what is one field only: the server
 // wrote them by the schema, whatever the kind.
 func fieldsOf(live, after map[string]any) ([]field, error) {
-	all, ours := fieldpath.NewSet(), fieldpath.NewSet()
-	for _, object := range []map[string]any{live, after} {
+	all, ours, err := owned(live, after)
+	if err != nil {
+		return nil, err
+	}
+	w := walk{}
+	w.compare(nil, node{all: all, ours: ours}, clean(live), clean(after))
+	return w.fields, nil
+}
+
+// owned are the fields of an object's states that somebody owns, and those that Davit
+// owns.
+func owned(states ...map[string]any) (all, ours *fieldpath.Set, err error) {
+	all, ours = fieldpath.NewSet(), fieldpath.NewSet()
+	for _, object := range states {
 		entries, _ := at(object, "metadata")["managedFields"].([]any)
 		for _, e := range entries {
 			entry, _ := e.(map[string]any)
 			set := fieldpath.NewSet()
 			if err := set.FromJSON(bytes.NewReader(encode(entry["fieldsV1"]))); err != nil {
-				return nil, fmt.Errorf("read who owns the fields: %w", err)
+				return nil, nil, fmt.Errorf("read who owns the fields: %w", err)
 			}
 			all = all.Union(set)
 			if entry["manager"] == Manager && entry["operation"] == "Apply" {
@@ -41,9 +55,24 @@ func fieldsOf(live, after map[string]any) ([]field, error) {
 			}
 		}
 	}
-	w := walk{}
-	w.compare(nil, node{all: all, ours: ours}, clean(live), clean(after))
-	return w.fields, nil
+	return all, ours, nil
+}
+
+// plainName is a name of a field that can stand in a path as it is.
+var plainName = regexp.MustCompile(`^[-_A-Za-z0-9]+$`)
+
+// spelled is a path as text. A name with other signs in it is quoted: no two fields
+// may be spelled alike, or one that was shown would cover one that was not.
+func spelled(path fieldpath.Path) string {
+	var b strings.Builder
+	for _, e := range path {
+		if e.FieldName != nil && !plainName.MatchString(*e.FieldName) {
+			fmt.Fprintf(&b, "[%q]", *e.FieldName)
+			continue
+		}
+		b.WriteString(e.String())
+	}
+	return b.String()
 }
 
 // clean is an object without what servers write on their own, which is no effect of

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
 	"github.com/davitops/davit/internal/gitops"
 )
 
@@ -70,6 +72,12 @@ func (o Owner) owns(live map[string]any) bool {
 	return text(at(live, "metadata", "annotations")[OwnerAnnotation]) == o.String()
 }
 
+// mayDelete reports whether an object has both marks. Whoever took one off wants the
+// object to stay, and without the label nothing could be seen of its end.
+func (o Owner) mayDelete(live map[string]any) bool {
+	return o.owns(live) && text(at(live, "metadata", "labels")[TargetLabel]) == o.Key()
+}
+
 // stamps are the marks by which others say that an object is theirs.
 var stamps = []struct{ field, key, by string }{
 	{"annotations", "argocd.argoproj.io/tracking-id", "Argo CD"},
@@ -85,26 +93,32 @@ var stamps = []struct{ field, key, by string }{
 }
 
 // claimed says who else an object of a cluster belongs to, for a sentence; it is
-// empty if there is nobody. What our own object says of itself is nobody's mark.
-func (o Owner) claimed(live, desired map[string]any) string {
+// empty if there is nobody. What Davit itself wrote into our object, because a manifest
+// says so, is nobody's mark.
+func (o Owner) claimed(live map[string]any) (string, error) {
 	metadata := at(live, "metadata")
-	ours := o.owns(live)
-	if owner := text(at(metadata, "annotations")[OwnerAnnotation]); owner != "" && !ours {
-		return owner
+	ours := fieldpath.NewSet()
+	if o.owns(live) {
+		var err error
+		if _, ours, err = owned(live); err != nil {
+			return "", err
+		}
+	} else if owner := text(at(metadata, "annotations")[OwnerAnnotation]); owner != "" {
+		return owner, nil
 	}
 	for _, s := range stamps {
 		value := at(metadata, s.field)[s.key]
-		if value == nil || ours && value == at(desired, "metadata", s.field)[s.key] {
-			continue
+		if value != nil && !ours.Has(fieldpath.MakePathOrDie("metadata", s.field, s.key)) {
+			return fmt.Sprintf("%s (%s %s: %s)", s.by, strings.TrimSuffix(s.field, "s"), s.key, text(value)), nil
 		}
-		return fmt.Sprintf("%s (%s %s: %s)", s.by, strings.TrimSuffix(s.field, "s"), s.key, text(value))
 	}
 	references, _ := metadata["ownerReferences"].([]any)
 	for _, r := range references {
 		reference, _ := r.(map[string]any)
-		if reference["controller"] == true {
-			return fmt.Sprintf("%s %s, which controls it", text(reference["kind"]), text(reference["name"]))
+		key := fieldpath.KeyByFields("uid", reference["uid"])
+		if reference["controller"] == true && !ours.Has(fieldpath.MakePathOrDie("metadata", "ownerReferences", key)) {
+			return fmt.Sprintf("%s %s, which controls it", text(reference["kind"]), text(reference["name"])), nil
 		}
 	}
-	return ""
+	return "", nil
 }

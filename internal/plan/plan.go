@@ -86,6 +86,9 @@ func Make(q Question) (Plan, error) {
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan %s: %w", o.Ref, err)
 		}
+		if c.Live.UID != "" && live[c.Live.UID] {
+			c = Change{Ref: c.Ref, Live: c.Live, Class: Invalid, Reason: "it is there twice: once under another name of its kind"}
+		}
 		live[c.Live.UID] = true
 		p.Changes = append(p.Changes, c)
 	}
@@ -113,49 +116,51 @@ func (q Question) desired(o Observation) (Change, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Class, c.Reason = q.stopped(o, live, desired); c.Class != "" {
-		return c, nil
+	if c.Class, c.Reason, err = q.stopped(o, live); c.Class != "" || err != nil {
+		return c, err
 	}
 	c.Send = o.JSON
 	if live == nil {
 		return q.create(c, o, desired), nil
 	}
 	after, err := decode(o.After)
-	if err != nil {
+	switch {
+	case err != nil:
 		return c, err
-	}
-	if after == nil {
+	case after == nil && o.Pending:
+		return q.upgrade(c, o, live, desired), nil
+	case after == nil:
 		return c, errors.New("the object is there, and nothing is known of what becomes of it")
 	}
 	return q.update(c, o, live, after)
 }
 
 // stopped says why an object can't be applied.
-func (q Question) stopped(o Observation, live, desired map[string]any) (Class, string) {
+func (q Question) stopped(o Observation, live map[string]any) (Class, string, error) {
 	if o.Problem != "" {
-		return Invalid, o.Problem
+		return Invalid, o.Problem, nil
 	}
 	if refusal := q.Scope.Refusal(o.Ref); refusal != "" {
-		return Blocked, refusal
+		return Blocked, refusal, nil
 	}
 	if live != nil {
-		if claimed := q.Owner.claimed(live, desired); claimed != "" {
-			return Blocked, "it belongs to " + claimed
+		if claimed, err := q.Owner.claimed(live); claimed != "" || err != nil {
+			return Blocked, "it belongs to " + claimed, err
 		}
 		if at(live, "metadata")["deletionTimestamp"] != nil {
-			return Blocked, "it is being deleted" + waitingFor(live) + "; it can be applied once it is gone"
+			return Blocked, "it is being deleted" + waitingFor(live) + "; it can be applied once it is gone", nil
 		}
 	}
 	if o.Refused == nil || o.Refused.Class == Absent && q.brings(o.Ref.Namespace) {
-		return "", ""
+		return "", "", nil
 	}
 	switch o.Refused.Class {
 	case Absent:
-		return Invalid, fmt.Sprintf("there is no namespace %s; add a Namespace object, or create it", o.Ref.Namespace)
+		return Invalid, fmt.Sprintf("there is no namespace %s; add a Namespace object, or create it", o.Ref.Namespace), nil
 	case Rejected:
-		return Invalid, o.Refused.Message
+		return Invalid, o.Refused.Message, nil
 	}
-	return Blocked, o.Refused.Message
+	return Blocked, o.Refused.Message, nil
 }
 
 // waitingFor names what holds up a deletion.
@@ -190,6 +195,22 @@ func (q Question) create(c Change, o Observation, desired map[string]any) Change
 	return c
 }
 
+// upgrade is an update to a version of a kind that the same plan brings. There is no
+// dry run of it, so that the effect is the whole object.
+func (q Question) upgrade(c Change, o Observation, live, desired map[string]any) Change {
+	c.Class = Update
+	if !q.Owner.owns(live) {
+		c.Class = Adopt
+	}
+	c.Effects = []Effect{q.effect(c, "", o.JSON)}
+	before := clean(live)
+	unmark(before)
+	unmark(desired)
+	c.Before, c.After = encode(before), encode(desired)
+	c.Risks = append(risksOf(c, nil), Unverified)
+	return c
+}
+
 func (q Question) update(c Change, o Observation, live, after map[string]any) (Change, error) {
 	fields, err := fieldsOf(live, after)
 	if err != nil {
@@ -216,10 +237,10 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 		return c, nil
 	}
 	for _, f := range ours {
-		c.Effects = append(c.Effects, q.effect(c, f.path.String(), valueOf(f.after)))
+		c.Effects = append(c.Effects, q.effect(c, spelled(f.path), valueOf(f.after)))
 	}
 	for _, conflict := range o.Contested {
-		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte(conflict.Manager)))
+		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte("taken from "+conflict.Manager)))
 	}
 	before := clean(live)
 	now := patched(before, ours)
@@ -252,14 +273,13 @@ func (q Question) former(o Observation, desired map[string]bool) (Change, error)
 	case o.Refused != nil:
 		c.Class, c.Reason = Blocked, o.Refused.Message
 		return c, nil
-	case live == nil:
-		c.Class, c.Reason = Forget, "it is gone already"
-		return c, nil
-	case desired[c.Live.UID]:
-		c.Class, c.Reason = Forget, "it is the same object under another name of its kind"
-		return c, nil
-	case o.UID != "" && o.UID != c.Live.UID || !q.Owner.owns(live):
-		c.Class, c.Reason = Forget, "it is no longer the object that was deployed"
+	}
+	reason, err := q.leaves(o, live, desired)
+	switch {
+	case err != nil:
+		return c, err
+	case reason != "":
+		c.Class, c.Reason = Forget, reason
 		return c, nil
 	case len(q.Facts.Desired) == 0 && !q.Removed:
 		c.Class, c.Reason = Blocked, "the target has become empty, which is more often a mistake than a wish; remove its directory to delete everything"
@@ -272,4 +292,23 @@ func (q Question) former(o Observation, desired map[string]bool) (Change, error)
 	c.Before = encode(before)
 	c.Risks = risksOf(c, nil)
 	return c, nil
+}
+
+// leaves says why a former object only leaves the inventory; it is empty if the object
+// is to be deleted.
+func (q Question) leaves(o Observation, live map[string]any, desired map[string]bool) (string, error) {
+	uid := text(at(live, "metadata")["uid"])
+	switch {
+	case live == nil:
+		return "it is gone already", nil
+	case desired[uid]:
+		return "it is the same object under another name of its kind", nil
+	case o.UID != "" && o.UID != uid || !q.Owner.mayDelete(live):
+		return "it is no longer the object that was deployed", nil
+	}
+	claimed, err := q.Owner.claimed(live)
+	if claimed == "" || err != nil {
+		return "", err
+	}
+	return "it belongs to " + claimed + " by now", nil
 }

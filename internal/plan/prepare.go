@@ -4,6 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
@@ -61,18 +64,74 @@ func Prepare(objects []manifest.Object, p Preparation) ([]Desired, error) {
 		switch {
 		case !served:
 			d.Problem = fmt.Sprintf("the cluster serves no kind %s in %s; install what defines it first", o.Ref.Kind, apiVersion(o.Ref))
-		case o.Ref.Name == "":
-			d.Problem = "it has no metadata.name; generateName can't be applied, only created"
 		case seen[d.Ref.Identity()]:
 			d.Problem = "it is there twice: one names the namespace that the other leaves to the cluster"
+		default:
+			d.Problem = malformed(object, d.Ref)
 		}
 		seen[d.Ref.Identity()] = true
-		strip(object, d.Ref)
-		p.Owner.mark(object)
-		d.JSON = encode(object)
+		if d.Problem == "" {
+			strip(object, d.Ref)
+			p.Owner.mark(object)
+			d.JSON = encode(object)
+		}
 		desired = append(desired, d)
 	}
 	return desired, nil
+}
+
+// malformed says what is wrong with an object that can't be sent as it is meant: a
+// server would not say it, or not without repeating values.
+func malformed(object map[string]any, ref gitops.ObjectRef) string {
+	switch {
+	case ref.Name == "":
+		return "it has no metadata.name; generateName can't be applied, only created"
+	case !isSegment(ref.Name):
+		return fmt.Sprintf("its name can't be %s", manifest.Quote(ref.Name))
+	case ref.Namespace != "" && !isSegment(ref.Namespace):
+		return fmt.Sprintf("its namespace can't be %s", manifest.Quote(ref.Namespace))
+	}
+	for _, field := range []string{"labels", "annotations"} {
+		v := at(object, "metadata")[field]
+		if _, is := v.(map[string]any); v != nil && !is {
+			return fmt.Sprintf("its metadata.%s is no mapping", field)
+		}
+	}
+	if manifest.IsSecret(ref) {
+		return malformedSecret(object)
+	}
+	return ""
+}
+
+// isSegment reports whether a text can be one segment of the path under which an
+// object is served.
+func isSegment(text string) bool {
+	return text != "." && text != ".." && !strings.ContainsAny(text, "/%")
+}
+
+// malformedSecret says which of a Secret's values is none, and never what it is. A
+// server would refuse it too, but its answer can't be shown.
+func malformedSecret(secret map[string]any) string {
+	for _, field := range []string{"data", "stringData"} {
+		values, is := secret[field].(map[string]any)
+		if !is && secret[field] != nil {
+			return fmt.Sprintf("its %s is no mapping", field)
+		}
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			name := "a key of its " + field
+			if manifest.IsSecretKey(key) {
+				name = field + "." + key
+			}
+			value, isText := values[key].(string)
+			if !isText && values[key] != nil {
+				return fmt.Sprintf("%s is no text; quote it", name)
+			}
+			if _, err := base64.StdEncoding.DecodeString(value); field == "data" && err != nil {
+				return fmt.Sprintf("%s is not base64; write it under stringData", name)
+			}
+		}
+	}
+	return ""
 }
 
 func apiVersion(ref gitops.ObjectRef) string {
@@ -130,22 +189,16 @@ func strip(object map[string]any, ref gitops.ObjectRef) {
 	if manifest.IsSecret(ref) {
 		fold(object)
 	}
+	if object["aggregationRule"] != nil && ref.Group == "rbac.authorization.k8s.io" {
+		delete(object, "rules") // a controller writes them; whoever sent some would fight it
+	}
 }
 
 // fold writes a Secret's stringData into data: a server does so too, but keeps the
 // one who sent it as the owner of the field that is gone.
 func fold(secret map[string]any) {
-	plain, is := secret["stringData"].(map[string]any)
-	if !is {
-		return
+	for key, value := range at(secret, "stringData") {
+		entry(secret, "data")[key] = base64.StdEncoding.EncodeToString([]byte(text(value)))
 	}
-	for key, value := range plain {
-		if value, isText := value.(string); isText {
-			entry(secret, "data")[key] = base64.StdEncoding.EncodeToString([]byte(value))
-			delete(plain, key)
-		}
-	}
-	if len(plain) == 0 {
-		delete(secret, "stringData")
-	}
+	delete(secret, "stringData")
 }

@@ -53,7 +53,7 @@ func putItem(in any, path fieldpath.Path, v any) any {
 	list, _ := in.([]any)
 	list = slices.Clone(list)
 	position := slices.IndexFunc(list, func(item any) bool { return isItem(item, path[0]) })
-	item := any(absent{})
+	item := newItem(path)
 	if position >= 0 {
 		item = list[position]
 	}
@@ -68,6 +68,19 @@ func putItem(in any, path fieldpath.Path, v any) any {
 		list = append(list, item)
 	}
 	return list
+}
+
+// newItem is what a field of an item that is not there yet is put into: the keys, by
+// which the item's other fields find it.
+func newItem(path fieldpath.Path) any {
+	if path[0].Key == nil || len(path) == 1 {
+		return absent{}
+	}
+	item := map[string]any{}
+	for _, key := range *path[0].Key {
+		item[key.Name] = key.Value.Unstructured()
+	}
+	return item
 }
 
 // isItem reports whether an item of a list is the one that a path names.
