@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
 )
 
 // Options say which cluster to connect to, and as whom.
@@ -77,7 +78,9 @@ func Connect(o Options) (*Connection, error) {
 		return nil, fmt.Errorf("connect to cluster %s: %w", o.Name, err)
 	}
 	config = rest.CopyConfig(config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: o.As}
+	if o.As != "" { // otherwise whom the kubeconfig itself acts as
+		config.Impersonate = rest.ImpersonationConfig{UserName: o.As}
+	}
 	if c.objects, err = dynamic.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("connect to cluster %s as %s: %w", o.Name, o.As, err)
 	}
@@ -141,7 +144,8 @@ func (o Options) load() (*rest.Config, string, error) {
 func (c *Connection) Name() string { return c.name }
 
 // Objects is where objects of a kind are read and written, with the identity of the
-// connection. It reports false if the cluster serves no such kind.
+// connection. It reports false if the cluster serves no such kind. A version that is
+// not served is read and deleted in another; to write, see Serves.
 func (c *Connection) Objects(ctx context.Context, ref gitops.ObjectRef) (dynamic.ResourceInterface, bool, error) {
 	s, err := c.serves(ctx)
 	if err != nil {
@@ -155,6 +159,12 @@ func (c *Connection) Objects(ctx context.Context, ref gitops.ObjectRef) (dynamic
 		return c.objects.Resource(resource), true, nil
 	}
 	return c.objects.Resource(resource).Namespace(ref.Namespace), true, nil
+}
+
+// Serves reports whether the cluster serves a kind in the very version that is asked for.
+func (c *Connection) Serves(ctx context.Context, ref gitops.ObjectRef) (bool, error) {
+	s, err := c.serves(ctx)
+	return err == nil && s.exactly(ref), err
 }
 
 // collect hands the warnings of a server to whoever asked for them by gather.
@@ -182,4 +192,14 @@ func (collect) HandleWarningHeaderWithContext(ctx context.Context, code int, _, 
 func gather(ctx context.Context) (context.Context, *gathered) {
 	g := &gathered{}
 	return context.WithValue(ctx, gatherKey{}, g), g
+}
+
+// of are the warnings of one object, sorted. What is said of a Secret may hold a value.
+func (g *gathered) of(ref gitops.ObjectRef) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.texts) > 0 && manifest.IsSecret(ref) {
+		return []string{"the cluster warns of this Secret; its warning is not shown, for it may hold a value"}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(g.texts)))
 }

@@ -66,6 +66,12 @@ func (c *Connection) Fault(ctx context.Context, doing string, err error) error {
 	return e
 }
 
+// What may be over soon of what reason says.
+const (
+	refused   = "the connection is refused"
+	breaksOff = "the connection breaks off"
+)
+
 // reason says why a connection did not come about, without its address: a pull
 // request may be public, and clusters are not.
 func reason(err error) string {
@@ -78,7 +84,7 @@ func reason(err error) string {
 	case errors.As(err, &dns):
 		return "its name is not known"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "the connection is refused"
+		return refused
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "it does not answer in time"
 	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &expired):
@@ -86,7 +92,7 @@ func reason(err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "there is no way to it"
 	}
-	return "the connection breaks off"
+	return breaksOff
 }
 
 // Refuse tells a refusal of one object, which the object or its surroundings caused,
@@ -94,7 +100,7 @@ func reason(err error) string {
 func (c *Connection) Refuse(ctx context.Context, ref gitops.ObjectRef, err error) (*plan.Refusal, error) {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) || apierrors.IsUnauthorized(err) || ctx.Err() != nil {
-		return nil, c.Fault(ctx, "plan", err)
+		return nil, c.Fault(ctx, "ask about "+ref.String(), err)
 	}
 	status := answer.Status()
 	return &plan.Refusal{Class: refusalClass(err, status), Message: c.said(ref, status)}, nil
@@ -105,16 +111,26 @@ func refusalClass(err error, status metav1.Status) plan.RefusalClass {
 	switch {
 	case apierrors.IsNotFound(err) && isNamespace:
 		return plan.Absent
+	case apierrors.IsRequestEntityTooLargeError(err):
+		return plan.Rejected
+	case !isVerdict(err):
+		return plan.Busy
 	case apierrors.IsForbidden(err):
 		return plan.Forbidden
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err),
-		apierrors.IsRequestEntityTooLargeError(err), apierrors.IsUnsupportedMediaType(err):
+		apierrors.IsUnsupportedMediaType(err):
 		return plan.Rejected
 	case status.Code == 500 && status.Reason == metav1.StatusReasonUnknown:
 		// An object that does not fit its type: an unknown field, a key twice, bad base64.
 		return plan.Rejected
 	}
 	return plan.Busy
+}
+
+// isVerdict reports whether an API server itself gave an answer. A 404 or a 403 of
+// whatever else stands in between says nothing of an object.
+func isVerdict(err error) bool {
+	return !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // maxSaid is how many bytes of a server's message are repeated.
@@ -126,7 +142,7 @@ func (c *Connection) said(ref gitops.ObjectRef, status metav1.Status) string {
 	if !manifest.IsSecret(ref) {
 		message := strings.ToValidUTF8(status.Message, "?")
 		if len(message) > maxSaid {
-			message = strings.ToValidUTF8(message[:maxSaid], "") + "…"
+			message = cut(message)
 		}
 		return message
 	}
@@ -143,4 +159,10 @@ func (c *Connection) said(ref gitops.ObjectRef, status metav1.Status) string {
 		message += ": see " + strings.Join(fields, ", ")
 	}
 	return message
+}
+
+// cut shortens a message after a word: half a value could no longer be masked.
+func cut(message string) string {
+	end := strings.LastIndexAny(message[:maxSaid+1], " \t\n")
+	return message[:max(0, end)] + "…"
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -66,7 +67,7 @@ func (c *Connection) Inventory(ctx context.Context, owner plan.Owner) (Record, e
 		object, err = c.records().Get(ctx, recordName(owner), metav1.GetOptions{})
 		return err
 	})
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) && isVerdict(err) {
 		return Record{Owner: owner}, nil
 	}
 	if err != nil {
@@ -87,17 +88,23 @@ func (c *Connection) Save(ctx context.Context, r Record) (Record, error) {
 	if err != nil {
 		return r, err
 	}
-	write := func() (*unstructured.Unstructured, error) {
+	var written *unstructured.Unstructured
+	write := func(ctx context.Context) (err error) {
 		if r.version == "" {
-			return c.records().Create(ctx, object, metav1.CreateOptions{FieldManager: plan.Manager})
+			written, err = c.records().Create(ctx, object, metav1.CreateOptions{FieldManager: plan.Manager})
+		} else {
+			written, err = c.records().Update(ctx, object, metav1.UpdateOptions{FieldManager: plan.Manager})
 		}
-		return c.records().Update(ctx, object, metav1.UpdateOptions{FieldManager: plan.Manager})
+		return err
 	}
-	written, err := write()
+	err = patiently(ctx, write)
 	if apierrors.IsNotFound(err) && r.version == "" {
 		if err = c.makeSystem(ctx); err == nil {
-			written, err = write()
+			err = patiently(ctx, write)
 		}
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		written, err = c.lostAnswer(ctx, object, err)
 	}
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
@@ -109,9 +116,25 @@ func (c *Connection) Save(ctx context.Context, r Record) (Record, error) {
 	return r, nil
 }
 
+// lostAnswer returns the record that is there if it is the one that was to be written:
+// then it was, and only the answer was lost. Otherwise it returns the error.
+func (c *Connection) lostAnswer(ctx context.Context, wanted *unstructured.Unstructured, conflict error) (*unstructured.Unstructured, error) {
+	var found *unstructured.Unstructured
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		found, err = c.records().Get(ctx, wanted.GetName(), metav1.GetOptions{})
+		return err
+	})
+	if err != nil || !reflect.DeepEqual(found.Object["data"], wanted.Object["data"]) || !reflect.DeepEqual(found.Object["binaryData"], wanted.Object["binaryData"]) {
+		return nil, conflict
+	}
+	return found, nil
+}
+
 // Drop deletes the record of a target that is no more.
 func (c *Connection) Drop(ctx context.Context, r Record) error {
-	err := c.records().Delete(ctx, recordName(r.Owner), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &r.version}})
+	err := patiently(ctx, func(ctx context.Context) error {
+		return c.records().Delete(ctx, recordName(r.Owner), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &r.version}})
+	})
 	switch {
 	case apierrors.IsConflict(err):
 		return ErrLost
@@ -125,7 +148,10 @@ func (c *Connection) makeSystem(ctx context.Context) error {
 	system := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": plan.System},
 	}}
-	_, err := c.own.Resource(namespaces).Create(ctx, system, metav1.CreateOptions{FieldManager: plan.Manager})
+	err := patiently(ctx, func(ctx context.Context) error {
+		_, err := c.own.Resource(namespaces).Create(ctx, system, metav1.CreateOptions{FieldManager: plan.Manager})
+		return err
+	})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return c.Fault(ctx, "create the namespace "+plan.System, err)
 	}
@@ -146,6 +172,7 @@ type stored struct {
 // would cost more in bookkeeping than it holds.
 const (
 	fieldObjects  = "objects.json.gz"
+	fieldCount    = "objects" // how many there are: a list that is lost is not one that never was
 	fieldRevision = "revision"
 	fieldSettled  = "settled"
 	fieldRemoved  = "removed"
@@ -171,6 +198,8 @@ func encodeRecord(r Record) (*unstructured.Unstructured, error) {
 	if r.Deployed == nil {
 		return object, nil
 	}
+	data, _ := object.Object["data"].(map[string]any)
+	data[fieldCount] = strconv.Itoa(len(r.Deployed.Objects))
 	entries := make([]stored, len(r.Deployed.Objects))
 	for i, e := range r.Deployed.Objects {
 		entries[i] = stored{e.Ref.Group, e.Ref.Version, e.Ref.Kind, e.Ref.Namespace, e.Ref.Name, e.UID}
@@ -202,12 +231,15 @@ func decodeRecord(object *unstructured.Unstructured) (Record, error) {
 		return r, fmt.Errorf("read %s: %w", fieldRenewed, err)
 	}
 	packed, found, err := unstructured.NestedString(object.Object, "binaryData", fieldObjects)
-	if err != nil || !found {
+	if _, counted := data[fieldCount]; err != nil || !found && !counted {
 		return r, err
 	}
 	entries, err := unpack(packed)
 	if err != nil {
 		return r, fmt.Errorf("read %s: %w", fieldObjects, err)
+	}
+	if count := strconv.Itoa(len(entries)); count != data[fieldCount] {
+		return r, fmt.Errorf("read %s: it lists %s objects, not %q", fieldObjects, count, data[fieldCount])
 	}
 	r.Deployed = &plan.Inventory{Objects: make([]plan.Entry, len(entries))}
 	for i, e := range entries {
@@ -230,8 +262,12 @@ func unpack(packed string) ([]stored, error) {
 	if err != nil {
 		return nil, err
 	}
+	list, err := io.ReadAll(io.LimitReader(zip, maxInventory)) // to its end, where the checksum is
+	if err != nil {
+		return nil, err
+	}
 	var entries []stored
-	if err := json.NewDecoder(io.LimitReader(zip, maxInventory)).Decode(&entries); err != nil {
+	if err := json.Unmarshal(list, &entries); err != nil {
 		return nil, err
 	}
 	return entries, nil

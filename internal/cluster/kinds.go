@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
@@ -32,7 +33,13 @@ func (s *served) resource(ref gitops.ObjectRef) (schema.GroupVersionResource, bo
 	return resource, known
 }
 
-// serves asks the cluster what it serves, once.
+// exactly reports whether a kind is served in this very version.
+func (s *served) exactly(ref gitops.ObjectRef) bool {
+	_, known := s.kinds[plan.KindOf(ref)]
+	return known
+}
+
+// serves asks the cluster what it serves, once until Rediscover.
 func (c *Connection) serves(ctx context.Context) (*served, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,21 +49,40 @@ func (c *Connection) serves(ctx context.Context) (*served, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	_, lists, err := c.discovery.ServerGroupsAndResources()
+	var lists []*metav1.APIResourceList
 	broken := map[string]bool{}
-	var partly *discovery.ErrGroupDiscoveryFailed
-	if errors.As(err, &partly) {
+	err := patiently(ctx, func(context.Context) (err error) {
+		_, lists, err = c.discovery.ServerGroupsAndResources()
+		var partly *discovery.ErrGroupDiscoveryFailed
+		if !errors.As(err, &partly) {
+			return err
+		}
 		for group := range partly.Groups {
 			broken[group.Group] = true
 		}
-	} else if err != nil {
-		return nil, c.Fault(ctx, "read what it serves", err)
+		return nil
+	})
+	if err != nil {
+		return nil, c.Fault(ctx, "say what it serves", err)
 	}
-	s := &served{kinds: plan.Kinds{}, resources: map[gitops.ObjectRef]schema.GroupVersionResource{}, broken: broken}
+	s, err := readServed(lists)
+	if err != nil {
+		return nil, fmt.Errorf("read what cluster %s serves: %w", c.name, err)
+	}
+	if !s.exactly(gitops.ObjectRef{Version: "v1", Kind: "Namespace"}) {
+		return nil, &Error{Class: Broken, Cluster: c.name, Message: "does not answer as a Kubernetes API server; is its address right?"}
+	}
+	s.broken = broken
+	c.kinds = s
+	return s, nil
+}
+
+func readServed(lists []*metav1.APIResourceList) (*served, error) {
+	s := &served{kinds: plan.Kinds{}, resources: map[gitops.ObjectRef]schema.GroupVersionResource{}}
 	for _, list := range lists {
 		version, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
-			return nil, fmt.Errorf("read what cluster %s serves: %w", c.name, err)
+			return nil, err
 		}
 		for _, r := range list.APIResources {
 			if strings.Contains(r.Name, "/") {
@@ -70,7 +96,6 @@ func (c *Connection) serves(ctx context.Context) (*served, error) {
 			}
 		}
 	}
-	c.kinds = s
 	return s, nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,6 +34,7 @@ const parallel = 8
 // Observe asks the cluster about every object of a target, and writes nothing. The
 // error wraps an *Error if it is the cluster's.
 func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error) {
+	c.Rediscover() // kinds come and go, and a connection lives long
 	s, err := c.serves(ctx)
 	if err != nil {
 		return plan.Facts{}, err
@@ -76,7 +77,7 @@ func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error
 // observe fills in what the cluster says of one object.
 func (c *Connection) observe(ctx context.Context, s *served, o *plan.Observation, scope plan.Scope) error {
 	resource, known := s.resource(o.Ref)
-	if !known && s.broken[o.Ref.Group] {
+	if s.broken[o.Ref.Group] && !s.exactly(o.Ref) {
 		o.Problem = ""
 		o.Refused = &plan.Refusal{Class: plan.Busy, Message: fmt.Sprintf("the server of the API group %s does not answer", o.Ref.Group)}
 		return nil
@@ -94,7 +95,7 @@ func (c *Connection) observe(ctx context.Context, s *served, o *plan.Observation
 		return err
 	})
 	switch {
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err) && isVerdict(err):
 	case err != nil:
 		o.Refused, err = c.Refuse(ctx, o.Ref, err)
 		return err
@@ -103,8 +104,8 @@ func (c *Connection) observe(ctx context.Context, s *served, o *plan.Observation
 			return fmt.Errorf("keep the live object: %w", err)
 		}
 	}
-	if o.JSON == nil {
-		return nil
+	if o.JSON == nil || o.Pending {
+		return nil // there is nothing to rehearse, or nothing yet to rehearse it in
 	}
 	return c.rehearse(ctx, objects, o)
 }
@@ -120,8 +121,7 @@ func (c *Connection) rehearse(ctx context.Context, objects dynamic.ResourceInter
 		o.Refused, err = c.Refuse(ctx, o.Ref, err)
 		return err
 	}
-	slices.Sort(warnings.texts)
-	o.Warnings = slices.Compact(warnings.texts)
+	o.Warnings = warnings.of(o.Ref)
 	if o.After, err = json.Marshal(after); err != nil {
 		return fmt.Errorf("keep what a dry run made: %w", err)
 	}
@@ -158,33 +158,75 @@ type Write struct {
 	DryRun bool
 	Force  bool   // take over what other managers own
 	UID    string // the object must still be this one
+	New    bool   // there must be no such object yet
 }
 
 // Apply applies one object on the server's side. It is tried again while the server
 // says that it is busy: applying twice is applying once.
 func Apply(ctx context.Context, objects dynamic.ResourceInterface, d plan.Desired, w Write) (*unstructured.Unstructured, error) {
 	body := d.JSON
-	if w.UID != "" {
-		var err error
-		if body, err = withUID(body, w.UID); err != nil {
-			return nil, err
-		}
+	var err error
+	switch {
+	case w.UID != "":
+		body, err = with(body, "uid", w.UID)
+	case w.New:
+		// No object has this version: one that is there is a conflict, and one that is
+		// not is made.
+		body, err = with(body, "resourceVersion", "1")
+	}
+	if err != nil {
+		return nil, err
 	}
 	options := metav1.PatchOptions{FieldManager: plan.Manager, Force: &w.Force, FieldValidation: metav1.FieldValidationStrict}
 	if w.DryRun {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
 	var result *unstructured.Unstructured
-	err := patiently(ctx, func(ctx context.Context) (err error) {
+	err = patiently(ctx, func(ctx context.Context) (err error) {
 		result, err = objects.Patch(ctx, d.Ref.Name, types.ApplyPatchType, body, options)
 		return err
 	})
+	if w.New && apierrors.IsConflict(err) {
+		if uid := made(ctx, objects, d); uid != "" {
+			return Apply(ctx, objects, d, Write{UID: uid})
+		}
+	}
 	return result, err
 }
 
-func withUID(body json.RawMessage, uid string) (json.RawMessage, error) {
-	var object map[string]json.RawMessage
-	var metadata map[string]json.RawMessage
+// made is the UID of an object that was to be new and is there, if it is Davit's for the
+// same owner: then it is that an answer was lost, and not that somebody came first.
+func made(ctx context.Context, objects dynamic.ResourceInterface, d plan.Desired) string {
+	var live *unstructured.Unstructured
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		live, err = objects.Get(ctx, d.Ref.Name, metav1.GetOptions{})
+		return err
+	})
+	desired := unstructured.Unstructured{}
+	if err != nil || desired.UnmarshalJSON(d.JSON) != nil || live.GetDeletionTimestamp() != nil {
+		return ""
+	}
+	if live.GetAnnotations()[plan.OwnerAnnotation] != desired.GetAnnotations()[plan.OwnerAnnotation] {
+		return ""
+	}
+	return string(live.GetUID())
+}
+
+// Delete deletes one object if it is still this one. That it is gone, or another one
+// has its name by now, is no error: ours is gone.
+func Delete(ctx context.Context, objects dynamic.ResourceInterface, e plan.Entry) error {
+	uid, background := types.UID(e.UID), metav1.DeletePropagationBackground
+	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
+	err := patiently(ctx, func(ctx context.Context) error { return objects.Delete(ctx, e.Ref.Name, options) })
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) && isVerdict(err) {
+		return nil
+	}
+	return err
+}
+
+// with returns an object with one more field in its metadata.
+func with(body json.RawMessage, field, text string) (json.RawMessage, error) {
+	var object, metadata map[string]json.RawMessage
 	err := json.Unmarshal(body, &object)
 	if err == nil {
 		err = json.Unmarshal(object["metadata"], &metadata)
@@ -192,14 +234,14 @@ func withUID(body json.RawMessage, uid string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("name the object that is meant: %w", err)
 	}
-	metadata["uid"] = json.RawMessage(`"` + uid + `"`)
+	metadata[field] = json.RawMessage(strconv.Quote(text))
 	if object["metadata"], err = json.Marshal(metadata); err != nil {
 		return nil, fmt.Errorf("name the object that is meant: %w", err)
 	}
 	return json.Marshal(object)
 }
 
-// attempts are how often a request is made while the server says that it is busy,
+// attempts are how often a request is made while the server is busy, or cuts it off,
 // and pause how long the first wait is; each is twice the one before.
 const (
 	attempts = 4
@@ -224,8 +266,14 @@ func patiently(ctx context.Context, request func(context.Context) error) error {
 	}
 }
 
-// passing reports whether an error may be over soon.
+// passing reports whether an error may be over soon. Of a request that was cut off nobody
+// knows whether it was carried out, so that only what can be done twice is retried.
 func passing(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		why := reason(err)
+		return why == refused || why == breaksOff
+	}
 	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }

@@ -9,10 +9,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +54,12 @@ func Main(m *testing.M, p *Playground, clusters int) int {
 	}
 	defer started.Stop()
 	*p = *started
+	// Tests wait for a cluster most of the time, so that more of them can run at once
+	// than there are processors. The flag of the command line is read later, and wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, "run more tests at once:", err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -195,4 +203,38 @@ func ReadObjects(text string) ([]manifest.Object, error) {
 		objects = append(objects, object)
 	}
 	return objects, nil
+}
+
+// controllerUID is drawn by lot for a Job that is only rehearsed.
+var controllerUID = regexp.MustCompile(`controller-uid":"[-0-9a-f]+"`)
+
+// Settled is an object without what differs from one dry run to the next: times, and
+// what is drawn by lot for an object that is only rehearsed.
+func Settled(t testing.TB, data []byte) any {
+	t.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(data, &object); err != nil {
+		t.Fatal(err)
+	}
+	metadata, _ := object["metadata"].(map[string]any)
+	if metadata["resourceVersion"] == nil {
+		delete(metadata, "uid")
+		delete(metadata, "creationTimestamp")
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object = nil
+		if err := json.Unmarshal(controllerUID.ReplaceAll(text, []byte(`controller-uid":"x"`)), &object); err != nil {
+			t.Fatal(err)
+		}
+		metadata, _ = object["metadata"].(map[string]any)
+	}
+	fields, _ := metadata["managedFields"].([]any)
+	for _, f := range fields {
+		if f, is := f.(map[string]any); is {
+			delete(f, "time")
+		}
+	}
+	return object
 }
