@@ -18,7 +18,8 @@ const (
 )
 
 // stateOf computes an object's state by kstatus, which takes a Job that runs, and a
-// Pod that has failed, for done, and waits for ever for a Deployment that is paused.
+// Pod that has failed, for done, and waits for ever for a Deployment that is paused and
+// for a volume that nobody uses yet.
 func stateOf(object *unstructured.Unstructured) (State, string) {
 	switch kind := object.GroupVersionKind().GroupKind().String(); kind {
 	case "Job.batch":
@@ -29,6 +30,10 @@ func stateOf(object *unstructured.Unstructured) (State, string) {
 		if phase, _, _ := unstructured.NestedString(object.Object, "status", "phase"); phase == "Failed" {
 			message, _, _ := unstructured.NestedString(object.Object, "status", "message")
 			return Failed, "the pod has failed: " + message
+		}
+	case "PersistentVolumeClaim":
+		if phase, _, _ := unstructured.NestedString(object.Object, "status", "phase"); phase == "Pending" {
+			return Current, "it is not bound yet; many are only when a pod uses them, which waits for it then"
 		}
 	case "Deployment.apps":
 		if paused, _, _ := unstructured.NestedBool(object.Object, "spec", "paused"); paused {
@@ -73,13 +78,14 @@ func holds(object *unstructured.Unstructured, condition string) bool {
 }
 
 // finished reports whether an object that was deleted had done what it was for: Jobs
-// are removed some time after they end.
-func finished(last *unstructured.Unstructured) bool {
-	if last.GroupVersionKind().GroupKind().String() != "Job.batch" {
+// are removed some time after they end. final says that the object is as it was when it
+// was deleted, and not as it was some time before.
+func finished(last *unstructured.Unstructured, final bool) bool {
+	if last == nil || last.GroupVersionKind().GroupKind().String() != "Job.batch" {
 		return false
 	}
-	ttl, given, _ := unstructured.NestedInt64(last.Object, "spec", "ttlSecondsAfterFinished")
-	return holds(last, "Complete") || given && ttl >= 0 && !holds(last, "Failed")
+	_, expires, _ := unstructured.NestedInt64(last.Object, "spec", "ttlSecondsAfterFinished")
+	return holds(last, "Complete") || !final && expires && !holds(last, "Failed")
 }
 
 // waitingFor names what holds up a deletion.

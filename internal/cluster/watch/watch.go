@@ -8,9 +8,13 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +33,9 @@ type Expectation struct {
 	plan.Entry
 	Generation int64
 	Gone       bool
+	// Last is the object as it was last seen, if it was: it may be gone before it is
+	// watched.
+	Last *unstructured.Unstructured
 }
 
 // Status is where one object stands.
@@ -48,18 +55,21 @@ type Watcher struct {
 
 // Wait returns when every object is where it was expected, or failed, or when ctx
 // ends; what is not there by then is InProgress. The error is the cluster's, if it
-// let nobody watch.
+// forbids to watch, or can't be watched when ctx ends.
 func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	r := room{watcher: w, expected: expected, current: make([]Status, len(expected)), settled: make(chan struct{}), open: len(expected)}
+	r := room{
+		watcher: w, expected: expected, current: make([]Status, len(expected)), open: len(expected),
+		settled: make(chan struct{}), forbidden: make(chan struct{}), faults: map[gitops.ObjectRef]error{},
+	}
 	for i, e := range expected {
 		r.current[i] = Status{Ref: e.Ref, State: InProgress, Message: "nothing is known yet"}
 	}
 	defer r.running.Wait()
 	defer cancel()
-	for _, places := range byPlace(expected) {
-		if err := r.watch(ctx, places); err != nil {
+	for place, there := range byPlace(expected) {
+		if err := r.watch(ctx, place, there); err != nil {
 			return r.statuses(), err
 		}
 	}
@@ -69,9 +79,10 @@ func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, er
 	select {
 	case <-r.settled:
 		return r.statuses(), nil
+	case <-r.forbidden:
 	case <-outer.Done():
-		return r.statuses(), r.refused()
 	}
+	return r.statuses(), r.fault()
 }
 
 // byPlace sorts what is expected by kind and namespace, which one watch covers.
@@ -92,38 +103,38 @@ type room struct {
 	running  sync.WaitGroup
 	settled  chan struct{} // closed when nothing is open
 
-	mu      sync.Mutex
-	current []Status
-	open    int
-	denied  error // why a watch can't be had
+	forbidden chan struct{} // closed when a watch is forbidden
+
+	mu       sync.Mutex
+	current  []Status
+	open     int
+	faults   map[gitops.ObjectRef]error // by place: why it can't be watched at the moment
+	hopeless bool                       // forbidden is closed
 }
 
 // watch starts the watch of one place.
-func (r *room) watch(ctx context.Context, at []int) error {
-	ref := r.expected[at[0]].Ref
-	objects, served, err := r.watcher.Cluster.Objects(ctx, ref)
+func (r *room) watch(ctx context.Context, place gitops.ObjectRef, there []int) error {
+	objects, served, err := r.watcher.Cluster.Objects(ctx, place)
 	if err != nil {
 		return err
 	}
 	if !served {
-		for _, i := range at {
-			r.absent(i)
-		}
+		r.vanished(there)
 		return nil
 	}
-	informer := cache.NewSharedIndexInformer(listing(objects, r.watcher.Owner), &unstructured.Unstructured{}, 0, nil)
-	if err := informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
-		r.deny(r.watcher.Cluster.Fault(ctx, "watch "+ref.Kind, err))
-	}); err != nil {
-		return fmt.Errorf("watch %s: %w", ref.Kind, err)
+	heard := func(ctx context.Context, err error) { r.heard(ctx, place, there, err) }
+	informer := cache.NewSharedIndexInformer(listing(objects, r.watcher.Owner, heard), &unstructured.Unstructured{}, 0, nil)
+	quiet := func(context.Context, *cache.Reflector, error) {} // heard is told
+	if err := informer.SetWatchErrorHandlerWithContext(quiet); err != nil {
+		return fmt.Errorf("watch %s: %w", place.Kind, err)
 	}
 	byName := map[string]int{}
-	for _, i := range at {
+	for _, i := range there {
 		byName[r.expected[i].Ref.Name] = i
 	}
 	registration, err := informer.AddEventHandler(r.handler(byName))
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", ref.Kind, err)
+		return fmt.Errorf("watch %s: %w", place.Kind, err)
 	}
 	r.running.Go(func() { informer.RunWithContext(ctx) })
 	r.running.Go(func() {
@@ -131,7 +142,7 @@ func (r *room) watch(ctx context.Context, at []int) error {
 			return
 		}
 		for name, i := range byName {
-			if _, there, _ := informer.GetStore().GetByKey(key(ref.Namespace, name)); !there {
+			if _, found, _ := informer.GetStore().GetByKey(key(place.Namespace, name)); !found {
 				r.absent(i)
 			}
 		}
@@ -146,18 +157,56 @@ func key(namespace, name string) string {
 	return namespace + "/" + name
 }
 
-// listing is how the objects of one target are listed and watched.
-func listing(objects dynamic.ResourceInterface, owner plan.Owner) *cache.ListWatch {
+// listing is how the objects of one target are listed and watched. heard is told how
+// each request went.
+func listing(objects dynamic.ResourceInterface, owner plan.Owner, heard func(context.Context, error)) *cache.ListWatch {
 	selector := plan.TargetLabel + "=" + owner.Key()
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = selector
-			return objects.List(ctx, o)
+			o.ResourceVersion, o.ResourceVersionMatch = "", "" // no older list than what was written
+			list, err := objects.List(ctx, o)
+			heard(ctx, err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			o.LabelSelector = selector
-			return objects.Watch(ctx, o)
+			events, err := objects.Watch(ctx, o)
+			heard(ctx, err)
+			return events, err
 		},
+	}
+}
+
+// heard takes in how a request went. What is forbidden stays so; anything else may
+// pass, and is tried again.
+func (r *room) heard(ctx context.Context, place gitops.ObjectRef, there []int, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if apierrors.IsNotFound(err) {
+		r.vanished(there)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.faults, place)
+		return
+	}
+	before := r.hopeless
+	r.faults[place] = r.watcher.Cluster.Fault(ctx, "watch objects of kind "+place.Kind, err)
+	r.hopeless = r.hopeless || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+	if r.hopeless && !before {
+		close(r.forbidden)
+	}
+}
+
+// vanished takes in that a kind is not served any more, and so none of its objects is.
+func (r *room) vanished(there []int) {
+	for _, i := range there {
+		if r.expected[i].Gone {
+			r.set(i, Current, "it is gone")
+		}
 	}
 }
 
@@ -175,7 +224,8 @@ func (r *room) handler(byName map[string]int) cache.ResourceEventHandler {
 		AddFunc:    seen,
 		UpdateFunc: func(_, now any) { seen(now) },
 		DeleteFunc: func(last any) {
-			if unknown, is := last.(cache.DeletedFinalStateUnknown); is {
+			unknown, missed := last.(cache.DeletedFinalStateUnknown)
+			if missed {
 				last = unknown.Obj
 			}
 			object, is := last.(*unstructured.Unstructured)
@@ -183,7 +233,7 @@ func (r *room) handler(byName map[string]int) cache.ResourceEventHandler {
 				return
 			}
 			if i, wanted := byName[object.GetName()]; wanted {
-				r.removed(i, object)
+				r.removed(i, object, !missed)
 			}
 		},
 	}
@@ -206,24 +256,24 @@ func (r *room) saw(i int, object *unstructured.Unstructured) {
 	}
 }
 
-// removed takes in that an object was deleted.
-func (r *room) removed(i int, last *unstructured.Unstructured) {
+// removed takes in that an object was deleted. final says that this is its last state.
+func (r *room) removed(i int, last *unstructured.Unstructured, final bool) {
 	switch e := r.expected[i]; {
 	case e.Gone:
 		r.set(i, Current, "it is gone")
-	case e.UID != "" && string(last.GetUID()) != e.UID:
-	case finished(last):
+	case e.UID != "" && last != nil && string(last.GetUID()) != e.UID:
+	case finished(last, final):
 		r.set(i, Current, "it is finished, and removed")
 	default:
-		r.set(i, Failed, "somebody deleted it")
+		r.set(i, Failed, "somebody deleted it, or took its label "+plan.TargetLabel+" off")
 	}
 }
 
-// absent takes in that there is no such object. One that is expected may be yet to
-// come: a list can be older than what was written.
+// absent takes in that there is no such object. One that was there once was deleted
+// since; any other is yet to come.
 func (r *room) absent(i int) {
-	if r.expected[i].Gone {
-		r.set(i, Current, "it is gone")
+	if e := r.expected[i]; e.Gone || e.UID != "" {
+		r.removed(i, e.Last, false)
 	}
 }
 
@@ -253,14 +303,9 @@ func (r *room) statuses() []Status {
 	return append([]Status(nil), r.current...)
 }
 
-func (r *room) deny(err error) {
+// fault is why some of the objects can't be watched.
+func (r *room) fault() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.denied = err
-}
-
-func (r *room) refused() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.denied
+	return errors.Join(slices.Collect(maps.Values(r.faults))...)
 }
