@@ -77,6 +77,7 @@ type Applier struct {
 	// own installation takes it up: that one was killed.
 	Holder string
 	Wait   time.Duration // for objects to become ready; zero means DefaultWait
+	Lease  time.Duration // how long a lease is good; zero means DefaultLease, which all installations share
 	// Progress, if not nil, is told of each object that got somewhere.
 	Progress func(Outcome)
 }
@@ -97,8 +98,8 @@ type State string
 // The states of a job.
 const (
 	Done     State = "done"      // everything is as planned, and ready
-	Failed   State = "failed"    // an object was refused, or does not come up; nothing was pruned
-	TimedOut State = "timed out" // something is not ready in time; nothing was pruned
+	Failed   State = "failed"    // an object was refused, or does not come up; what came after was not done
+	TimedOut State = "timed out" // something is not ready, or not gone, in time; what came after was not done
 	// Interrupted says that the cluster was at fault, and the change was not: run again.
 	Interrupted State = "interrupted"
 )
@@ -156,8 +157,14 @@ func (a Applier) Run(ctx context.Context, j Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	run := &run{Applier: a, job: j, lease: lease, outcomes: map[gitops.ObjectRef]Outcome{}, written: map[gitops.ObjectRef]watch.Expectation{}}
+	run := &run{
+		Applier: a, job: j, lease: lease,
+		outcomes: map[gitops.ObjectRef]Outcome{}, gone: map[gitops.ObjectRef]bool{}, written: map[gitops.ObjectRef]watch.Expectation{},
+	}
 	result, err := run.do(ctx)
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), cluster.ErrLost) {
+		err = cluster.ErrLost // which is why the job was cancelled
+	}
 	if released := lease.release(context.WithoutCancel(ctx)); err == nil {
 		err = released
 	}
@@ -174,6 +181,7 @@ type run struct {
 
 	mu       sync.Mutex
 	outcomes map[gitops.ObjectRef]Outcome
+	gone     map[gitops.ObjectRef]bool // what was deleted, and is no more
 	written  map[gitops.ObjectRef]watch.Expectation
 }
 
@@ -197,20 +205,20 @@ func (r *run) do(ctx context.Context) (Result, error) {
 	}
 	state, err := r.stages(ctx)
 	if err != nil {
-		return r.result(state), err
+		return r.result(Interrupted), err
 	}
 	if state != Done {
-		r.keep()
+		r.keep(r.plan.Prunes())
 		return r.result(state), nil
 	}
-	gone, err := r.prune(ctx)
+	state, err = r.prune(ctx)
+	if err == nil {
+		err = r.conclude(ctx)
+	}
 	if err != nil {
-		return r.result(Failed), err
+		return r.result(Interrupted), err
 	}
-	if err := r.conclude(ctx, gone); err != nil {
-		return r.result(Failed), err
-	}
-	return r.result(r.pruned(gone)), nil
+	return r.result(state), nil
 }
 
 // note keeps the two steps around something that is done.
@@ -222,8 +230,11 @@ func (r *run) note(ctx context.Context, s Step, do func() (version string, err e
 	if err := r.Journal.Note(ctx, s); err != nil {
 		return fmt.Errorf("keep what is about to be done: %w", err)
 	}
-	version, err := do()
-	s.Done, s.Version = true, version
+	version, err := "", r.lease.check() // a journal may take its time
+	if err == nil {
+		version, err = do()
+	}
+	s.Done, s.Version, s.Error = true, version, r.refusal(s.Object)
 	if err != nil {
 		s.Error = err.Error()
 	}
@@ -232,6 +243,16 @@ func (r *run) note(ctx context.Context, s Step, do func() (version string, err e
 		return errors.Join(err, fmt.Errorf("keep what was done: %w", kept))
 	}
 	return err
+}
+
+// refusal is why the cluster did not do what was asked of it for an object.
+func (r *run) refusal(ref gitops.ObjectRef) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := r.outcomes[ref]; o.State == Refused || o.State == Failing {
+		return o.Message
+	}
+	return ""
 }
 
 // set keeps what became of an object.

@@ -86,9 +86,9 @@ func (o order) run(t *testing.T) int64 {
 	return notes
 }
 
-// before and after are two versions of a target, between which an object changes,
+// earlier and later are two versions of a target, between which an object changes,
 // one comes and one goes.
-const before = `
+const earlier = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: NAME}
@@ -112,7 +112,7 @@ spec:
     spec: {containers: [{name: web, image: "registry.example/web:1"}]}
 `
 
-var after = strings.NewReplacer(`{a: "1", b: "1"}`, `{a: "2"}`, "name: goes", "name: comes", "web:1", "web:2").Replace(before)
+var later = strings.NewReplacer(`{a: "1", b: "1"}`, `{a: "2"}`, "name: goes", "name: comes", "web:1", "web:2").Replace(earlier)
 
 // TestKilled kills an apply before and after each thing it does, runs it again, and
 // compares with an apply that nobody disturbed.
@@ -140,10 +140,10 @@ func TestKilled(t *testing.T) {
 func killedAt(t *testing.T, n int64) (notes int64, state string) {
 	t.Helper()
 	name := fmt.Sprintf("killed-%d", n)
-	if result := applyOf(t, name, strings.ReplaceAll(before, "NAME", name)); result.State != apply.Done {
+	if result := applyOf(t, name, strings.ReplaceAll(earlier, "NAME", name)); result.State != apply.Done {
 		t.Fatalf("the first version ended %s: %+v", result.State, result.Outcomes)
 	}
-	objects := strings.ReplaceAll(after, "NAME", name)
+	objects := strings.ReplaceAll(later, "NAME", name)
 	c := connect(t, "")
 	o := order{Kubeconfig: playground.Kubeconfig, KillAt: n, Job: jobOf(t, name, objects, planOf(t, c, name, objects))}
 	if notes = o.run(t); n > 0 {

@@ -11,12 +11,10 @@ import (
 	"github.com/davitops/davit/internal/plan"
 )
 
-// A lease is good for leaseTime after it was last renewed, by the clock of its
-// holder; it is renewed each renewTime.
-const (
-	leaseTime = 60 * time.Second
-	renewTime = 15 * time.Second
-)
+// DefaultLease is how long a lease is good after it was last renewed, by the clock of
+// its holder. It is renewed after each quarter of that, and nothing more is written in
+// the last one: what was sent then may take its time to arrive.
+const DefaultLease = time.Minute
 
 // Held is the error of a job whose target somebody else is at work on.
 type Held struct {
@@ -34,11 +32,14 @@ func (e *Held) Error() string {
 type lease struct {
 	cluster *cluster.Connection
 	fence   int64
+	time    time.Duration
 	lose    context.CancelCauseFunc // ends the job
+	expiry  *time.Timer             // loses the lease, unless it is renewed in time
 	renewed sync.WaitGroup
 	stop    context.CancelFunc // ends the renewal
 
-	mu     sync.Mutex
+	saving sync.Mutex // held while the record is written
+	mu     sync.Mutex // never held while anything is asked of the cluster
 	record cluster.Record
 }
 
@@ -49,7 +50,7 @@ func (a Applier) acquire(ctx context.Context, owner plan.Owner) (*lease, context
 	if err != nil {
 		return nil, nil, err
 	}
-	until := record.Renewed.Add(leaseTime)
+	until := record.Renewed.Add(a.leaseTime())
 	if record.Holder != "" && record.Holder != a.Holder && time.Now().Before(until) {
 		return nil, nil, &Held{Holder: record.Holder, Until: until}
 	}
@@ -61,14 +62,22 @@ func (a Applier) acquire(ctx context.Context, owner plan.Owner) (*lease, context
 	}
 	ctx, lose := context.WithCancelCause(ctx)
 	renewal, stop := context.WithCancel(ctx)
-	l := &lease{cluster: a.Cluster, fence: record.Fence, lose: lose, stop: stop, record: record}
+	l := &lease{cluster: a.Cluster, fence: record.Fence, time: a.leaseTime(), lose: lose, stop: stop, record: record}
+	l.expiry = time.AfterFunc(l.left(), func() { lose(cluster.ErrLost) })
 	l.renewed.Go(func() { l.renew(renewal) })
 	return l, ctx, nil
 }
 
+func (a Applier) leaseTime() time.Duration {
+	if a.Lease == 0 {
+		return DefaultLease
+	}
+	return a.Lease
+}
+
 // renew keeps the lease until ctx ends, and ends the job if it is lost.
 func (l *lease) renew(ctx context.Context) {
-	tick := time.NewTicker(renewTime)
+	tick := time.NewTicker(l.time / 4)
 	defer tick.Stop()
 	for {
 		select {
@@ -76,8 +85,7 @@ func (l *lease) renew(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := l.save(ctx, func(*cluster.Record) {})
-		if errors.Is(err, cluster.ErrLost) || l.check() != nil {
+		if err := l.save(ctx, func(*cluster.Record) {}); errors.Is(err, cluster.ErrLost) {
 			l.lose(cluster.ErrLost)
 			return
 		}
@@ -86,23 +94,34 @@ func (l *lease) renew(ctx context.Context) {
 
 // save changes the record.
 func (l *lease) save(ctx context.Context, change func(*cluster.Record)) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	record := l.record
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	record := l.current()
 	record.Renewed = time.Now()
 	change(&record)
 	saved, err := l.cluster.Save(ctx, record)
 	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.record = saved
+		l.expiry.Reset(l.time*3/4 - time.Since(saved.Renewed))
 	}
 	return err
 }
 
-// check reports ErrLost once the lease is too old for anything more to be written.
-func (l *lease) check() error {
+func (l *lease) current() cluster.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Since(l.record.Renewed) > leaseTime-renewTime {
+	return l.record
+}
+
+// left is for how long anything may still be written.
+func (l *lease) left() time.Duration { return time.Until(l.current().Renewed.Add(l.time * 3 / 4)) }
+
+// check reports ErrLost once the lease is too old for anything more to be written. The
+// timer says so too, but not to a process that was stopped, and goes on.
+func (l *lease) check() error {
+	if l.left() <= 0 {
 		return cluster.ErrLost
 	}
 	return nil
@@ -113,8 +132,10 @@ func (l *lease) release(ctx context.Context) error {
 	l.stop()
 	l.renewed.Wait()
 	defer l.lose(nil)
-	if l.record.Deployed != nil && len(l.record.Deployed.Objects) == 0 && l.record.Removed {
-		return l.ended(l.cluster.Drop(ctx, l.record))
+	defer l.expiry.Stop()
+	record := l.current()
+	if record.Deployed != nil && len(record.Deployed.Objects) == 0 && record.Removed {
+		return l.ended(l.cluster.Drop(ctx, record))
 	}
 	return l.ended(l.save(ctx, func(r *cluster.Record) { r.Holder = "" }))
 }

@@ -117,10 +117,9 @@ func classes(p plan.Plan) []string {
 }
 
 var (
-	controllerUID = regexp.MustCompile(`controller-uid":"[-0-9a-f]+"`)
-	regexpServer  = regexp.MustCompile(`https://127\.0\.0\.1:\d+`)
-	regexpCA      = regexp.MustCompile(`certificate-authority-data: \S+`)
-	regexpToken   = regexp.MustCompile(`token: \S+`)
+	regexpServer = regexp.MustCompile(`https://127\.0\.0\.1:\d+`)
+	regexpCA     = regexp.MustCompile(`certificate-authority-data: \S+`)
+	regexpToken  = regexp.MustCompile(`token: \S+`)
 )
 
 // anotherCA is the certificate, in base64, of an authority that signed nothing here.

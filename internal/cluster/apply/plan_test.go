@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -82,7 +81,7 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: "re
 			t.Fatalf("%s is refused: %s", o.Ref, o.Refused.Message)
 		}
 		want := playground.Kubectl(t, string(o.JSON), "apply", "--server-side", "--dry-run=server", "--field-manager="+plan.Manager, "--show-managed-fields", "-o", "json", "-f", "-")
-		if diff := cmp.Diff(settled(t, []byte(want)), settled(t, o.After)); diff != "" {
+		if diff := cmp.Diff(clustertest.Settled(t, []byte(want)), clustertest.Settled(t, o.After)); diff != "" {
 			t.Errorf("%s will be another object than kubectl says (-kubectl +davit):\n%s", o.Ref, diff)
 		}
 		if o.Live == nil || !bytes.Equal(o.Live, o.After) {
@@ -92,37 +91,6 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: "re
 	if differ < 6 {
 		t.Errorf("only %d objects differ; the comparison compares little", differ)
 	}
-}
-
-// settled is an object without what differs from one dry run to the next: times, and
-// what is drawn by lot for an object that is only rehearsed.
-func settled(t *testing.T, data []byte) any {
-	t.Helper()
-	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	metadata, _ := object["metadata"].(map[string]any)
-	if metadata["resourceVersion"] == nil {
-		delete(metadata, "uid")
-		delete(metadata, "creationTimestamp")
-		text, err := json.Marshal(object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		object = nil
-		if err := json.Unmarshal(controllerUID.ReplaceAll(text, []byte(`controller-uid":"x"`)), &object); err != nil {
-			t.Fatal(err)
-		}
-		metadata, _ = object["metadata"].(map[string]any)
-	}
-	fields, _ := metadata["managedFields"].([]any)
-	for _, f := range fields {
-		if f, is := f.(map[string]any); is {
-			delete(f, "time")
-		}
-	}
-	return object
 }
 
 // TestClasses plans one object against one state of a cluster, a row each.

@@ -2,13 +2,9 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/davitops/davit/internal/cluster"
@@ -50,13 +46,13 @@ func (r *run) stages(ctx context.Context) (State, error) {
 	stages := r.plan.Stages()
 	for i, stage := range stages {
 		if err := each(ctx, stage, r.apply); err != nil {
-			return Failed, lost(ctx, err)
+			return "", err
 		}
 		state := r.refused(stage)
 		if state == Done && len(stages) > i+1 {
 			var err error
 			if state, err = r.await(ctx, stage, founds); err != nil {
-				return Failed, lost(ctx, err)
+				return "", err
 			}
 		}
 		if state != Done {
@@ -64,16 +60,7 @@ func (r *run) stages(ctx context.Context) (State, error) {
 			return state, nil
 		}
 	}
-	state, err := r.await(ctx, r.plan.Changes, r.awaited)
-	return state, lost(ctx, err)
-}
-
-// lost makes of an error that only says that the job was cancelled the reason why.
-func lost(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), cluster.ErrLost) {
-		return cluster.ErrLost
-	}
-	return err
+	return r.await(ctx, r.plan.Changes, r.awaited)
 }
 
 // apply writes one object. Only errors that are not the object's end the stage.
@@ -87,7 +74,7 @@ func (r *run) apply(ctx context.Context, c plan.Change) error {
 			r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Refused, Message: "the cluster does not serve its kind"})
 			return "", nil
 		}
-		write := cluster.Write{UID: c.Live.UID, Force: len(c.TakenFrom) > 0}
+		write := cluster.Write{UID: c.Live.UID, New: c.Live.UID == "", Force: len(c.TakenFrom) > 0}
 		written, err := cluster.Apply(ctx, objects, plan.Desired{Ref: c.Ref, JSON: c.Send}, write)
 		if err != nil {
 			return "", r.refuse(ctx, c, err)
@@ -96,7 +83,7 @@ func (r *run) apply(ctx context.Context, c plan.Change) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.written[c.Ref] = watch.Expectation{
-			Entry: plan.Entry{Ref: c.Ref, UID: string(written.GetUID())}, Generation: written.GetGeneration(),
+			Entry: plan.Entry{Ref: c.Ref, UID: string(written.GetUID())}, Generation: written.GetGeneration(), Last: written,
 		}
 		return written.GetResourceVersion(), nil
 	})
@@ -129,8 +116,12 @@ const (
 func (r *run) served(ctx context.Context, ref gitops.ObjectRef) (dynamic.ResourceInterface, error) {
 	deadline := time.Now().Add(settling)
 	for {
-		objects, served, err := r.Cluster.Objects(ctx, ref)
-		if err != nil || served {
+		served, err := r.Cluster.Serves(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if served {
+			objects, _, err := r.Cluster.Objects(ctx, ref)
 			return objects, err
 		}
 		if time.Now().After(deadline) {
@@ -199,7 +190,7 @@ func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan
 	}
 	statuses, err := r.watch(ctx, expected)
 	if err != nil {
-		return Failed, err
+		return "", err
 	}
 	state := Done
 	for _, s := range statuses {
@@ -249,43 +240,63 @@ func (r *run) watch(ctx context.Context, expected []watch.Expectation) ([]watch.
 }
 
 // keep says of what was to be deleted that it was not.
-func (r *run) keep() {
-	for _, stage := range r.plan.Prunes() {
+func (r *run) keep(stages [][]plan.Change) {
+	for _, stage := range stages {
 		for _, c := range stage {
 			r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Kept, Message: "not deleted, because something before it failed"})
 		}
 	}
 }
 
-// prune deletes what is no longer desired, and says what is gone.
-func (r *run) prune(ctx context.Context) (map[gitops.ObjectRef]bool, error) {
-	gone := map[gitops.ObjectRef]bool{}
-	for _, stage := range r.plan.Prunes() {
+// prune deletes what is no longer desired. What hangs may need what would be deleted
+// after it, so that nothing more is.
+func (r *run) prune(ctx context.Context) (State, error) {
+	stages := r.plan.Prunes()
+	for i, stage := range stages {
 		if err := each(ctx, stage, r.delete); err != nil {
-			return gone, lost(ctx, err)
+			return "", err
 		}
-		var expected []watch.Expectation
-		for _, c := range stage {
-			if r.outcomes[c.Ref].State == Deleting {
-				expected = append(expected, watch.Expectation{Entry: c.Live, Gone: true})
-			}
-		}
-		if len(expected) == 0 {
-			continue
-		}
-		statuses, err := r.watch(ctx, expected)
+		state, err := r.awaitGone(ctx, stage)
 		if err != nil {
-			return gone, lost(ctx, err)
+			return "", err
 		}
-		for _, s := range statuses {
-			o := Outcome{Ref: s.Ref, Class: plan.Delete, State: Deleting, Message: s.Message}
-			if s.State == watch.Current {
-				o.State, gone[s.Ref] = Deleted, true
-			}
-			r.set(o)
+		if refused := r.refused(stage); refused != Done {
+			state = refused
+		}
+		if state != Done {
+			r.keep(stages[i+1:])
+			return state, nil
 		}
 	}
-	return gone, nil
+	return Done, nil
+}
+
+// awaitGone waits for the objects of a stage that are being deleted to be gone.
+func (r *run) awaitGone(ctx context.Context, stage []plan.Change) (State, error) {
+	var expected []watch.Expectation
+	for _, c := range stage {
+		if r.outcomes[c.Ref].State == Deleting {
+			expected = append(expected, watch.Expectation{Entry: c.Live, Gone: true})
+		}
+	}
+	if len(expected) == 0 {
+		return Done, nil
+	}
+	statuses, err := r.watch(ctx, expected)
+	if err != nil {
+		return "", err
+	}
+	state := Done
+	for _, s := range statuses {
+		o := Outcome{Ref: s.Ref, Class: plan.Delete, State: Deleting, Message: s.Message}
+		if s.State == watch.Current {
+			o.State, r.gone[s.Ref] = Deleted, true
+		} else {
+			state = TimedOut
+		}
+		r.set(o)
+	}
+	return state, nil
 }
 
 // delete deletes one object, if it still is the one that was planned.
@@ -296,44 +307,23 @@ func (r *run) delete(ctx context.Context, c plan.Change) error {
 			return "", err
 		}
 		if served {
-			uid, background := types.UID(c.Live.UID), metav1.DeletePropagationBackground
-			err = objects.Delete(ctx, c.Ref.Name, metav1.DeleteOptions{
-				Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background,
-			})
-		}
-		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			// A conflict says that the object is another one now, so ours is gone.
-			r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Deleting})
-			return "", nil
-		}
-		return "", r.refuse(ctx, c, err)
-	})
-}
-
-// pruned is how the job ended, given what is gone.
-func (r *run) pruned(gone map[gitops.ObjectRef]bool) State {
-	state := Done
-	for _, stage := range r.plan.Prunes() {
-		if refused := r.refused(stage); refused != Done {
-			return refused
-		}
-		for _, c := range stage {
-			if !gone[c.Ref] {
-				state = TimedOut
+			if err := cluster.Delete(ctx, objects, c.Live); err != nil {
+				return "", r.refuse(ctx, c, err)
 			}
 		}
-	}
-	return state
+		r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Deleting})
+		return "", nil
+	})
 }
 
 // conclude writes the inventory of what exists now. It is settled even if a deletion
 // hangs: that object stays in it, and is deleted by the next job.
-func (r *run) conclude(ctx context.Context, gone map[gitops.ObjectRef]bool) error {
+func (r *run) conclude(ctx context.Context) error {
 	return r.note(ctx, Step{Action: ActInventory}, func() (string, error) {
 		err := r.lease.save(ctx, func(record *cluster.Record) {
 			record.Settled = true
 			record.Deployed = &plan.Inventory{Objects: r.present(func(c plan.Change) bool {
-				return c.Class != plan.Forget && !gone[c.Ref]
+				return c.Class != plan.Forget && !r.gone[c.Ref]
 			})}
 		})
 		if err != nil {
