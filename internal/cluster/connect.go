@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
@@ -58,8 +60,13 @@ const (
 	dialTimeout    = 10 * time.Second
 )
 
+// quiet keeps what client-go says to nobody in particular off the terminal: all of it
+// is in the errors it returns, or hands to its callers, too.
+var quiet = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+
 // Connect makes a connection. Nothing is sent yet.
 func Connect(o Options) (*Connection, error) {
+	quiet()
 	config, namespace, err := o.load()
 	if err != nil {
 		return nil, &Error{Class: Misconfigured, Cluster: o.Name, Message: "has a kubeconfig that can't be used: " + err.Error(), err: err}

@@ -24,7 +24,8 @@ type Class string
 // The classes: all are the cluster's, or the operator's, and none the change's.
 const (
 	Unreachable   Class = "unreachable"   // nobody answers, or not the one expected
-	Unauthorized  Class = "unauthorized"  // it does not accept who we are, or forbids what we need
+	Unauthorized  Class = "unauthorized"  // it does not accept who we are
+	Forbidden     Class = "forbidden"     // it gives us no right to what we need
 	Broken        Class = "broken"        // it answers that it can't
 	Misconfigured Class = "misconfigured" // what should say how to reach it does not
 )
@@ -56,8 +57,8 @@ func (c *Connection) Fault(ctx context.Context, doing string, err error) error {
 	switch {
 	case apierrors.IsUnauthorized(err):
 		e.Class, e.Message = Unauthorized, "does not accept Davit's credentials; renew them"
-	case apierrors.IsForbidden(err):
-		e.Class, e.Message = Unauthorized, "gives Davit no right to "+doing
+	case apierrors.IsForbidden(err) && isVerdict(err):
+		e.Class, e.Message = Forbidden, "gives Davit no right to "+doing
 	case errors.As(err, &status):
 		e.Class, e.Message = Broken, fmt.Sprintf("can't %s (HTTP %d); try again later", doing, status.Status().Code)
 	default:

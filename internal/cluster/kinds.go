@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
 	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
 	"github.com/davitops/davit/internal/plan"
 )
 
@@ -19,6 +22,17 @@ type served struct {
 	kinds     plan.Kinds
 	resources map[gitops.ObjectRef]schema.GroupVersionResource // by plan.KindOf, and, for a kind's preferred version, without version
 	broken    map[string]bool                                  // groups whose own server does not answer
+	asked     time.Time
+}
+
+// freshFor is how long what a cluster serves is taken for true: kinds come and go,
+// and a connection lives long.
+const freshFor = 30 * time.Second
+
+// stale reports whether the cluster has to be asked again, for the sake of some
+// objects: a kind that it did not serve may have come.
+func (s *served) stale(objects []manifest.Object) bool {
+	return time.Since(s.asked) > freshFor || slices.ContainsFunc(objects, func(o manifest.Object) bool { return !s.exactly(o.Ref) })
 }
 
 // resource finds where a kind is served; without a version, in the preferred one.
@@ -72,7 +86,7 @@ func (c *Connection) serves(ctx context.Context) (*served, error) {
 	if !s.exactly(gitops.ObjectRef{Version: "v1", Kind: "Namespace"}) {
 		return nil, &Error{Class: Broken, Cluster: c.name, Message: "does not answer as a Kubernetes API server; is its address right?"}
 	}
-	s.broken = broken
+	s.broken, s.asked = broken, time.Now()
 	c.kinds = s
 	return s, nil
 }

@@ -34,20 +34,25 @@ const parallel = 8
 // Observe asks the cluster about every object of a target, and writes nothing. The
 // error wraps an *Error if it is the cluster's.
 func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error) {
-	c.Rediscover() // kinds come and go, and a connection lives long
 	s, err := c.serves(ctx)
+	if err == nil && s.stale(q.Objects) {
+		c.Rediscover()
+		s, err = c.serves(ctx)
+	}
 	if err != nil {
 		return plan.Facts{}, err
 	}
 	record, err := c.Inventory(ctx, q.Owner)
-	if err != nil {
+	var fault *Error
+	hidden := errors.As(err, &fault) && fault.Class == Forbidden
+	if err != nil && !hidden {
 		return plan.Facts{}, err
 	}
 	desired, err := plan.Prepare(q.Objects, plan.Preparation{Owner: q.Owner, Kinds: s.kinds, Namespace: c.namespace})
 	if err != nil {
 		return plan.Facts{}, err
 	}
-	facts := plan.Facts{Inventory: record.Deployed}
+	facts := plan.Facts{Inventory: record.Deployed, Hidden: hidden}
 	wanted := map[gitops.ObjectRef]bool{}
 	for _, d := range desired {
 		wanted[d.Ref.Identity()] = true

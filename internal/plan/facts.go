@@ -20,7 +20,10 @@ type Entry struct {
 type Facts struct {
 	// Inventory is nil if there is none: the target is not managed yet.
 	Inventory *Inventory
-	Desired   []Observation
+	// Hidden says that whoever asked may not read the inventory, so that it is not
+	// known what is to be deleted. Nobody who may not read it can apply anything.
+	Hidden  bool
+	Desired []Observation
 	// Former are the objects of the inventory that are no longer desired.
 	Former []Observation
 }

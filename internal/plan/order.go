@@ -20,11 +20,7 @@ var order = [][]string{
 }
 
 func rank(c Change) int {
-	kind := c.Ref.Kind
-	if c.Ref.Group != "" {
-		kind = c.Ref.Group + "/" + kind
-	}
-	rest := 0
+	kind, rest := groupKind(c.Ref), 0
 	for i, kinds := range order {
 		if slices.Contains(kinds, kind) {
 			return i

@@ -41,6 +41,7 @@ func (c Class) Stops() bool { return c == Blocked || c == Invalid }
 type Plan struct {
 	Owner     Owner
 	Unmanaged bool     // there is no inventory yet, and so nothing is deleted
+	Hidden    bool     // there may be one, and what is deleted is not known
 	Changes   []Change // of every object, no-ops included, sorted by object
 	// Digest names the effects: equal digests, equal effects. It is hexadecimal.
 	Digest string
@@ -79,7 +80,7 @@ type Question struct {
 
 // Make makes a plan. An error is a server's answer that makes no sense.
 func Make(q Question) (Plan, error) {
-	p := Plan{Owner: q.Owner, Unmanaged: q.Facts.Inventory == nil}
+	p := Plan{Owner: q.Owner, Unmanaged: q.Facts.Inventory == nil && !q.Facts.Hidden, Hidden: q.Facts.Hidden}
 	live := map[string]bool{} // the desired objects' UIDs
 	for _, o := range q.Facts.Desired {
 		c, err := q.desired(o)
@@ -307,8 +308,13 @@ func (q Question) leaves(o Observation, live map[string]any, desired map[string]
 		return "it is no longer the object that was deployed", nil
 	}
 	claimed, err := q.Owner.claimed(live)
-	if claimed == "" || err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case claimed != "":
+		return "it belongs to " + claimed + " by now", nil
+	case q.Removed && holdsData(o.Ref):
+		return "it holds data, and stays when its target is removed; delete it by hand if nobody needs it", nil
 	}
-	return "it belongs to " + claimed + " by now", nil
+	return "", nil
 }

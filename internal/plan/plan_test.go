@@ -200,9 +200,12 @@ func TestFormer(t *testing.T) {
 		scope   Scope
 		empty   bool // nothing is desired
 		removed bool
+		kind    string // ConfigMap by default
 		want    Class
 		reason  string
 	}{
+		{name: "a claim that is not desired", live: live(t), uid: "1", kind: "PersistentVolumeClaim", want: Delete},
+		{name: "a claim of a target that is removed", live: live(t), uid: "1", kind: "PersistentVolumeClaim", empty: true, removed: true, want: Forget, reason: "it holds data, and stays"},
 		{name: "there and ours", live: live(t), uid: "1", want: Delete},
 		{name: "there and ours, written down before it was made", live: live(t), want: Delete},
 		{name: "gone", uid: "1", want: Forget, reason: "gone already"},
@@ -221,7 +224,7 @@ func TestFormer(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			ref := gitops.ObjectRef{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "c"}
+			ref := gitops.ObjectRef{Version: "v1", Kind: kindOr(row.kind, "ConfigMap"), Namespace: "shop", Name: "c"}
 			facts := Facts{
 				Inventory: &Inventory{Objects: []Entry{{Ref: ref, UID: row.uid}}},
 				Former:    []Observation{{Desired: Desired{Ref: ref}, UID: row.uid, Live: row.live, Refused: row.refused}},
@@ -427,4 +430,11 @@ func TestDigest(t *testing.T) {
 			t.Errorf("an effect is %+v", e)
 		}
 	}
+}
+
+func kindOr(kind, otherwise string) string {
+	if kind == "" {
+		return otherwise
+	}
+	return kind
 }

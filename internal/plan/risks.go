@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/davitops/davit/internal/gitops"
 )
 
 // Risk is what may hurt although everything goes as planned.
@@ -32,12 +34,20 @@ var rbac = []string{
 	"rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/ClusterRoleBinding",
 }
 
+// holdsData reports whether deleting an object deletes more than the object.
+func holdsData(ref gitops.ObjectRef) bool { return slices.Contains(kindsWithData, groupKind(ref)) }
+
+// groupKind is a kind as these lists spell it.
+func groupKind(ref gitops.ObjectRef) string {
+	if ref.Group == "" {
+		return ref.Kind
+	}
+	return ref.Group + "/" + ref.Kind
+}
+
 // risksOf are the risks of a change of the given fields.
 func risksOf(c Change, fields []field) []Risk {
-	kind := c.Ref.Kind
-	if c.Ref.Group != "" {
-		kind = c.Ref.Group + "/" + kind
-	}
+	kind := groupKind(c.Ref)
 	var risks []Risk
 	add := func(risk Risk, is bool) {
 		if is {
@@ -45,7 +55,7 @@ func risksOf(c Change, fields []field) []Risk {
 		}
 	}
 	add(RestartsPods, slices.Contains(podRunners, kind) && touches(fields, "spec", "template"))
-	add(DataLoss, c.Class == Delete && slices.Contains(kindsWithData, kind))
+	add(DataLoss, c.Class == Delete && holdsData(c.Ref))
 	add(Traffic, kind == "Service" && (c.Class == Delete || touches(fields, "spec", "selector") || touches(fields, "spec", "ports")))
 	add(Privilege, c.Class != Delete && slices.Contains(rbac, kind))
 	add(TakesOver, len(c.TakenFrom) > 0)

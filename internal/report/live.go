@@ -14,6 +14,7 @@ type Live struct {
 	Digest    string         `json:"digest,omitempty"`
 	Classes   map[string]int `json:"classes,omitempty"` // how many objects are of each class, those that stay the same included
 	Unmanaged bool           `json:"unmanaged,omitempty"`
+	Hidden    bool           `json:"hidden,omitempty"` // what was deployed may not be read, so deletions are not known
 	Unplanned *Unplanned     `json:"unplanned,omitempty"`
 }
 
@@ -122,6 +123,8 @@ func (l *Live) line() string {
 		return "\n⚠️ " + escape(sentence(l.Unplanned.Message)) + "\n"
 	case l.Unplanned != nil:
 		return "\n" + escape(sentence(l.Unplanned.Message)) + "\n"
+	case l.Hidden:
+		return "\n⚠️ What was deployed can't be read, so deletions are not shown: there is no right to ConfigMaps in davit-system. Plan " + code(l.name()) + ".\n"
 	case l.Unmanaged:
 		return "\nDavit has not deployed this yet, so nothing is deleted. Plan " + code(l.name()) + ".\n"
 	}
@@ -235,6 +238,8 @@ func (w *writer) live(l *Live) {
 		w.line(yellow, "  %s", inline(l.Unplanned.Message))
 	case l.Unplanned != nil:
 		w.line(dim, "  %s", inline(l.Unplanned.Message))
+	case l.Hidden:
+		w.line(yellow, "  plan %s; what was deployed can't be read, so deletions are not shown: there is no right to ConfigMaps in davit-system", l.name())
 	case l.Unmanaged:
 		w.line(dim, "  plan %s; Davit has not deployed this yet, so nothing is deleted", l.name())
 	default:

@@ -121,8 +121,12 @@ func planned() Preview {
 	elsewhere.Live = &Live{Unplanned: &Unplanned{Code: "elsewhere", Message: "it goes to the cluster us, and was not compared with eu"}}
 	same := target("apps/same", Unchanged)
 	same.Live = live("c", map[string]int{"no-op": 3})
+	hidden := target("apps/hidden", Changed)
+	hidden.Live = live("d", map[string]int{"update": 1})
+	hidden.Hidden = true
+	hidden.Changes = []Change{with(change("update", "Deployment", "h", diffText), Planned{Class: "update", Live: alike})}
 	return Preview{
-		Version: 1, Base: baseCommit, Head: headCommit, Targets: []Target{elsewhere, same, stopped, unreachable, web},
+		Version: 1, Base: baseCommit, Head: headCommit, Targets: []Target{elsewhere, same, stopped, unreachable, web, hidden},
 		Stats: Stats{Targets: 20, Affected: 4, Rendered: 9, Cached: 3, Ms: 99},
 	}
 }

@@ -107,7 +107,7 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 		t.Live = &report.Live{Unplanned: &report.Unplanned{Code: string(p.problem.Code), Message: p.problem.Message}}
 		return nil
 	}
-	t.Live = &report.Live{Digest: p.plan.Digest, Unmanaged: p.plan.Unmanaged, Classes: map[string]int{}}
+	t.Live = &report.Live{Digest: p.plan.Digest, Unmanaged: p.plan.Unmanaged, Hidden: p.plan.Hidden, Classes: map[string]int{}}
 	for class, count := range p.plan.Count() {
 		t.Classes[string(class)] = count
 	}
@@ -131,7 +131,7 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 		t.Changes[at].Planned = live
 	}
 	for i := range t.Changes {
-		if t.Changes[i].Planned == nil {
+		if t.Changes[i].Planned == nil && !p.plan.Hidden {
 			t.Changes[i].Planned = &report.Planned{
 				Class: string(plan.NoOp), Risks: []string{}, Reason: "Davit did not deploy it, so it is not deleted",
 			}

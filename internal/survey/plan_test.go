@@ -19,7 +19,8 @@ import (
 
 // planner is a cluster in which each object is of the class that its data says, by
 // default a no-op, and holds "was" where it is now something else. The cluster "down"
-// does not answer; asking the cluster "lost" is an error.
+// does not answer, "hidden" says nothing of what was deployed, and asking "lost" is an
+// error.
 type planner struct {
 	mu    sync.Mutex
 	asked []string
@@ -32,6 +33,8 @@ func (p *planner) Plan(_ context.Context, t gitops.Target, objects []manifest.Ob
 	switch t.Cluster {
 	case "down":
 		return plan.Plan{}, fmt.Errorf("connect: %w", &plan.Problem{Code: plan.Unavailable, Message: "the cluster down can't be reached"})
+	case "hidden":
+		return plan.Plan{Digest: strings.Repeat("d", 64), Hidden: true}, nil
 	case "lost":
 		return plan.Plan{}, errLost
 	}
@@ -110,6 +113,7 @@ func TestPlans(t *testing.T) {
 		"apps/same/a.yaml":          cm("same", "class: update"),
 		"apps/broken/a.yaml":        cm("x", ""),
 		"clusters/down/apps/a.yaml": cm("x", ""),
+		"clusters/hidden/a/a.yaml":  cm("goes", "") + "---\n" + cm("stays", ""),
 	}
 	head := memory{
 		"apps/changes/a.yaml":       cm("both", "class: blocked, reason: fun") + "---\n" + cm("git", "a: c") + "---\n" + cm("live", "class: update"),
@@ -117,6 +121,7 @@ func TestPlans(t *testing.T) {
 		"apps/broken/a.yaml":        "@broken",
 		"apps/new/a.yaml":           secret,
 		"clusters/down/apps/a.yaml": cm("x", "a: b"),
+		"clusters/hidden/a/a.yaml":  cm("stays", ""),
 	}
 	want := []string{
 		`apps/broken error`,
@@ -131,6 +136,8 @@ func TestPlans(t *testing.T) {
 		`  delete ConfigMap gone: delete [], git true, live true, "" [] []`,
 		`clusters/down/apps changed unavailable: the cluster down can't be reached`,
 		`  update ConfigMap x`,
+		`clusters/hidden/a changed map[]`,
+		`  delete ConfigMap goes`,
 	}
 	lines, asked, err := surveyed(t, base, head, false)
 	if err != nil {
@@ -142,6 +149,7 @@ func TestPlans(t *testing.T) {
 	wantAsked := []string{
 		"apps/changes: 3 objects, removed: false", "apps/new: 1 objects, removed: false",
 		"apps/removed: 0 objects, removed: true", "clusters/down/apps: 1 objects, removed: false",
+		"clusters/hidden/a: 1 objects, removed: false",
 	}
 	if diff := cmp.Diff(wantAsked, asked); diff != "" {
 		t.Errorf("what the clusters were asked (-want +got):\n%s", diff)

@@ -211,7 +211,13 @@ func TestNoCluster(t *testing.T) {
 	}{
 		{"404 everywhere", func(*http.Request) fault { return fault{code: 404} }, "can't say what it serves"},
 		{"{} everywhere", func(*http.Request) fault { return fault{code: 200} }, "does not answer as a Kubernetes API server"},
-		{"403 everywhere", func(*http.Request) fault { return fault{code: 403} }, "gives Davit no right to"},
+		{"403 everywhere", func(*http.Request) fault { return fault{code: 403} }, "can't say what it serves"},
+		{"403 for inventories", func(r *http.Request) fault {
+			if strings.Contains(r.URL.Path, "davit-system") {
+				return fault{code: 403}
+			}
+			return fault{}
+		}, "can't read what was deployed"},
 		{"404 for objects", func(r *http.Request) fault {
 			if strings.Contains(r.URL.Path, "/"+ns+"/") {
 				return fault{code: 404}

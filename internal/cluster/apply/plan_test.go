@@ -384,3 +384,43 @@ func fieldsOf(p plan.Plan) []string {
 	}
 	return fields
 }
+
+// TestHiddenInventory plans as somebody who may work in one namespace and not read
+// what Davit deployed: what is to be deleted is not known then, and that is said. They
+// can apply nothing.
+func TestHiddenInventory(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t, "hidden")
+	playground.Kubectl(t, "", "create", "rolebinding", "edit", "-n", ns, "--clusterrole=edit", "--user=engineer")
+	done(t, ns, configs(ns, "goes", "stays"))
+	engineer := connectAs(t, "engineer")
+	p := planOf(t, engineer, ns, configs(ns, "stays"))
+	if diff := cmp.Diff([]string{"no-op ConfigMap hidden/stays"}, classes(p)); diff != "" || !p.Hidden || p.Unmanaged {
+		t.Errorf("hidden: %t, unmanaged: %t (-want +got):\n%s", p.Hidden, p.Unmanaged, diff)
+	}
+	_, err := applier(engineer).Run(t.Context(), jobOf(t, ns, configs(ns, "stays"), p))
+	var fault *cluster.Error
+	if !errors.As(err, &fault) || fault.Class != cluster.Forbidden {
+		t.Errorf("the apply ended with %v", err)
+	}
+}
+
+// connectAs connects as somebody in all that is asked, which an impersonation in the
+// kubeconfig does.
+func connectAs(t *testing.T, user string) *cluster.Connection {
+	t.Helper()
+	good, err := os.ReadFile(playground.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := regexpToken.ReplaceAllString(string(good), "$0\n    as: "+user)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Connect(cluster.Options{Name: "cluster-1", Kubeconfig: file, Context: "cluster-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

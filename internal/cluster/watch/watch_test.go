@@ -305,7 +305,7 @@ func TestForbidden(t *testing.T) {
 	p := deploy(t, config)
 	statuses, err := watch.Watcher{Cluster: connect(t, "nobody"), Owner: owner}.Wait(t.Context(), []watch.Expectation{p.expectation()})
 	var fault *cluster.Error
-	if !errors.As(err, &fault) || fault.Class != cluster.Unauthorized || !strings.Contains(fault.Message, "watch objects of kind ConfigMap") {
+	if !errors.As(err, &fault) || fault.Class != cluster.Forbidden || !strings.Contains(fault.Message, "watch objects of kind ConfigMap") {
 		t.Errorf("it ends with %v", err)
 	}
 	if len(statuses) != 1 || statuses[0].State != watch.InProgress {
