@@ -175,6 +175,7 @@ func (r *run) awaited(c plan.Change) bool {
 // await waits for those of some changes that pass to be ready.
 func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan.Change) bool) (State, error) {
 	var expected []watch.Expectation
+	var classes []plan.Class
 	for _, c := range changes {
 		if !passes(c) {
 			continue
@@ -183,7 +184,7 @@ func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan
 		if !written {
 			e = watch.Expectation{Entry: c.Live}
 		}
-		expected = append(expected, e)
+		expected, classes = append(expected, e), append(classes, c.Class)
 	}
 	if len(expected) == 0 {
 		return Done, nil
@@ -193,8 +194,8 @@ func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan
 		return "", err
 	}
 	state := Done
-	for _, s := range statuses {
-		o := Outcome{Ref: s.Ref, Class: r.classOf(s.Ref), State: Ready, Message: s.Message}
+	for i, s := range statuses {
+		o := Outcome{Ref: s.Ref, Class: classes[i], State: Ready, Message: s.Message}
 		switch s.State {
 		case watch.Failed:
 			o.State, state = NotReady, Failed
@@ -208,15 +209,6 @@ func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan
 		r.set(o)
 	}
 	return state, nil
-}
-
-func (r *run) classOf(ref gitops.ObjectRef) plan.Class {
-	for _, c := range r.plan.Changes {
-		if c.Ref == ref {
-			return c.Class
-		}
-	}
-	return ""
 }
 
 // watch waits as long as objects may take.

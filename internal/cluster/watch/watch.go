@@ -54,7 +54,8 @@ type Watcher struct {
 }
 
 // Wait returns when every object is where it was expected, or failed, or when ctx
-// ends; what is not there by then is InProgress. The error is the cluster's, if it
+// ends; what is not there by then is InProgress. The statuses are in the order of what
+// is expected. The error is the cluster's, if it
 // forbids to watch, or can't be watched when ctx ends.
 func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, error) {
 	outer := ctx
