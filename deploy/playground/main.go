@@ -28,7 +28,7 @@ import (
 	"k8s.io/kubectl/pkg/cmd"
 )
 
-const usageText = `usage: playground up --dir DIR [--clusters N] [--nodes N]
+const usageText = `usage: playground up --dir DIR [--clusters N] [--nodes N] [--until-stdin-ends]
        playground kubectl …
 `
 

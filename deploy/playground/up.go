@@ -23,6 +23,7 @@ const startLimit = 60 * time.Second
 type settings struct {
 	dir             string
 	clusters, nodes int
+	untilStdinEnds  bool
 }
 
 // up is `playground up`; it returns the exit code.
@@ -34,6 +35,14 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "playground up: %v\n%s", err, usageText)
 		return exitUsage
+	}
+	if s.untilStdinEnds {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		go func() {
+			defer stop()
+			_, _ = io.Copy(io.Discard, os.Stdin)
+		}()
 	}
 	err = s.run(ctx, stdout, stderr)
 	if err != nil && ctx.Err() == nil {
@@ -50,6 +59,7 @@ func parseSettings(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.dir, "dir", "", "where the kubeconfig, logs and data go: an empty or new directory, or one of an earlier start")
 	flags.IntVar(&s.clusters, "clusters", 1, "how many clusters to start")
 	flags.IntVar(&s.nodes, "nodes", 1, "how many nodes each cluster has")
+	flags.BoolVar(&s.untilStdinEnds, "until-stdin-ends", false, "stop when the standard input ends, as it does when a parent that holds it open dies")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(stderr, usageText)

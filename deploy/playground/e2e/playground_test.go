@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ const limit = 30 * time.Second
 type playground struct {
 	dir    string
 	cmd    *exec.Cmd
+	stdin  io.Closer
 	stderr *bytes.Buffer
 }
 
@@ -45,6 +47,9 @@ func up(t *testing.T, args ...string) *playground {
 	p.cmd = exec.Command(binary(t), append([]string{"up", "--dir", p.dir}, args...)...)
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.stdin, err = p.cmd.StdinPipe()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +220,19 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.end(t)
+	p.awaitNone(t)
+}
+
+// TestStdinEnds holds that a playground can be tied to whoever started it, even if
+// they are killed: their end of a pipe goes with them.
+func TestStdinEnds(t *testing.T) {
+	p := up(t, "--until-stdin-ends")
+	if err := p.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.stderr)
+	}
 	p.awaitNone(t)
 }
 

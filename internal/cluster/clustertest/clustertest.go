@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Playground struct {
 	Kubeconfig string // contexts cluster-1, cluster-2, …
 	dir        string
 	process    *exec.Cmd
+	alive      io.Closer // what the playground watches: it ends with whoever started it
 }
 
 // Program is the path of the playground, or an error that says how to get it.
@@ -74,11 +76,14 @@ func Start(clusters int) (*Playground, error) {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
 	p := &Playground{Program: program, dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig")}
-	p.process = exec.Command(program, "up", "--dir", dir, "--clusters", fmt.Sprint(clusters))
+	p.process = exec.Command(program, "up", "--dir", dir, "--clusters", fmt.Sprint(clusters), "--until-stdin-ends")
 	p.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tests, which stop it
 	var said bytes.Buffer
 	p.process.Stderr = &said
 	out, err := p.process.StdoutPipe()
+	if err == nil {
+		p.alive, err = p.process.StdinPipe()
+	}
 	if err == nil {
 		err = p.process.Start()
 	}
@@ -97,7 +102,7 @@ func Start(clusters int) (*Playground, error) {
 
 // Stop ends the playground and removes what it left.
 func (p *Playground) Stop() {
-	_ = p.process.Process.Signal(os.Interrupt)
+	_ = p.alive.Close()
 	_ = p.process.Wait()
 	_ = os.RemoveAll(p.dir)
 }
