@@ -14,6 +14,9 @@ type Inventory struct{ Objects []Entry }
 type Entry struct {
 	Ref gitops.ObjectRef
 	UID string
+	// Version is the resource version that was looked at. It is of a moment, and no
+	// inventory keeps it.
+	Version string
 }
 
 // Facts are what a cluster holds of a target, and what it answers.

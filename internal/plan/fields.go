@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -19,6 +20,9 @@ type field struct {
 	path          fieldpath.Path
 	before, after any
 	ours          bool // Davit owns it, or owned it
+	// order is, for a list whose items come in another order, the order they come in;
+	// before and after are of no use then.
+	order []fieldpath.PathElement
 }
 
 // absent stands for a field that is not there, which null is not.
@@ -131,8 +135,50 @@ func (w *walk) descend(path fieldpath.Path, n node, before, after any) bool {
 	for _, e := range union(old, new) {
 		w.compare(append(path, e), n.child(e), old.get(e), new.get(e))
 	}
-	// Where the parts are the same, it is their order that differs.
+	if order := new.elements; isList(after) && !sameOrder(settled(old, new), order) {
+		w.fields = append(w.fields, field{path: path.Copy(), order: order, ours: n.owned || !n.ours.Empty()})
+	}
 	return len(w.fields) > found
+}
+
+// settled is the order that parts are in if nothing is said about it: what was there
+// stays where it is, and what is new follows.
+func settled(old, new parts) []fieldpath.PathElement {
+	var order []fieldpath.PathElement
+	for _, e := range slices.Concat(old.elements, union(parts{}, new)) {
+		if slices.ContainsFunc(new.elements, e.Equals) && !slices.ContainsFunc(order, e.Equals) {
+			order = append(order, e)
+		}
+	}
+	return order
+}
+
+func isList(v any) bool {
+	_, is := v.([]any)
+	return is
+}
+
+func sameOrder(a, b []fieldpath.PathElement) bool {
+	return slices.EqualFunc(a, b, fieldpath.PathElement.Equals)
+}
+
+// spelled is a field as effects name it.
+func (f field) spelled() string {
+	if f.order != nil {
+		return spelled(f.path) + "[order]" // no name is spelled so: it would be in quotes
+	}
+	return spelled(f.path)
+}
+
+// value is what the field will hold, as canonical JSON; nil if it goes.
+func (f field) value() json.RawMessage {
+	if f.order != nil {
+		return []byte(fieldpath.Path(f.order).String())
+	}
+	if _, gone := f.after.(absent); gone {
+		return nil
+	}
+	return encode(f.after)
 }
 
 // parts are the fields, or the items, of one value.

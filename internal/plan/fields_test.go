@@ -112,7 +112,21 @@ func TestFields(t *testing.T) {
 		{
 			name: "only the order changes", live: "spec: {containers: [{name: web}, {name: side}]}", liveOurs: image,
 			after: "spec: {containers: [{name: side}, {name: web}]}", afterOurs: image,
-			want: []string{`ours .spec.containers: [{"name":"web"},{"name":"side"}] -> [{"name":"side"},{"name":"web"}]`}, shown: "spec: {containers: [{name: side}, {name: web}]}",
+			want: []string{`ours .spec.containers[order]: [name="side"][name="web"]`}, shown: "spec: {containers: [{name: side}, {name: web}]}",
+		},
+		{
+			name: "an item changes, and the order", live: "spec: {containers: [{name: web, image: a}, {name: side}]}", liveOurs: image,
+			after: "spec: {containers: [{name: side}, {name: web, image: b}]}", afterOurs: image,
+			want:  []string{`ours .spec.containers[name="web"].image: "a" -> "b"`, `ours .spec.containers[order]: [name="side"][name="web"]`},
+			shown: "spec: {containers: [{name: side}, {name: web, image: b}]}",
+		},
+		{
+			name: "an item comes before another", live: "spec: {containers: [{name: side}]}", liveOther: `{"f:spec":{"f:containers":{"k:{\"name\":\"side\"}":{".":{},"f:name":{}}}}}`,
+			after: "spec: {containers: [{name: web, image: b}, {name: side}]}", afterOurs: image,
+			want: []string{
+				`ours .spec.containers[name="web"].image: absent -> "b"`, `ours .spec.containers[name="web"].name: absent -> "web"`,
+				`ours .spec.containers[order]: [name="web"][name="side"]`,
+			}, shown: "spec: {containers: [{name: web, image: b}, {name: side}]}",
 		},
 		{
 			name: "one port by two protocols", live: "spec: {ports: [{port: 53, protocol: TCP, name: t}, {port: 53, protocol: UDP, name: u}]}", liveOurs: ports,
@@ -158,6 +172,10 @@ func TestFields(t *testing.T) {
 				owner := "foreign"
 				if f.ours {
 					owner, ours = "ours", append(ours, f)
+				}
+				if f.order != nil {
+					got = append(got, fmt.Sprintf("%s %s: %s", owner, f.spelled(), f.value()))
+					continue
 				}
 				got = append(got, fmt.Sprintf("%s %s: %s -> %s", owner, spelled(f.path), printed(f.before), printed(f.after)))
 			}

@@ -112,7 +112,7 @@ func (q Question) desired(o Observation) (Change, error) {
 	if err != nil {
 		return c, err
 	}
-	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"])}
+	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"]), Version: text(at(live, "metadata")["resourceVersion"])}
 	desired, err := decode(o.JSON)
 	if err != nil {
 		return c, err
@@ -238,7 +238,7 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 		return c, nil
 	}
 	for _, f := range ours {
-		c.Effects = append(c.Effects, q.effect(c, spelled(f.path), valueOf(f.after)))
+		c.Effects = append(c.Effects, q.effect(c, f.spelled(), f.value()))
 	}
 	for _, conflict := range o.Contested {
 		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte("taken from "+conflict.Manager)))
@@ -252,13 +252,6 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 	return c, nil
 }
 
-func valueOf(v any) json.RawMessage {
-	if _, gone := v.(absent); gone {
-		return nil
-	}
-	return encode(v)
-}
-
 // former decides on an object that is in the inventory and no longer desired.
 func (q Question) former(o Observation, desired map[string]bool) (Change, error) {
 	c := Change{Ref: o.Ref}
@@ -266,7 +259,7 @@ func (q Question) former(o Observation, desired map[string]bool) (Change, error)
 	if err != nil {
 		return c, err
 	}
-	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"])}
+	c.Live = Entry{Ref: o.Ref, UID: text(at(live, "metadata")["uid"]), Version: text(at(live, "metadata")["resourceVersion"])}
 	switch {
 	case q.Scope.Refusal(o.Ref) != "":
 		c.Class, c.Reason = Blocked, q.Scope.Refusal(o.Ref)

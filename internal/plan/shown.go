@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -11,25 +12,30 @@ import (
 func patched(object map[string]any, fields []field) map[string]any {
 	var result any = object
 	for _, f := range fields {
-		result = put(result, f.path, f.after)
+		result = change(result, f.path, func(was any) any {
+			if f.order != nil {
+				return ordered(was, f.order)
+			}
+			return f.after
+		})
 	}
 	root, _ := result.(map[string]any)
 	return root
 }
 
-// put returns a copy of a value in which one field has another value. Mappings and
+// change returns a copy of a value in which one field has another value. Mappings and
 // lists on the way to it are made if they are not there.
-func put(in any, path fieldpath.Path, v any) any {
+func change(in any, path fieldpath.Path, to func(any) any) any {
 	if len(path) == 0 {
-		return v
+		return to(in)
 	}
 	if e := path[0]; e.FieldName != nil {
-		return putField(in, *e.FieldName, path[1:], v)
+		return changeField(in, *e.FieldName, path[1:], to)
 	}
-	return putItem(in, path, v)
+	return changeItem(in, path, to)
 }
 
-func putField(in any, name string, rest fieldpath.Path, v any) any {
+func changeField(in any, name string, rest fieldpath.Path, to func(any) any) any {
 	result := map[string]any{}
 	if object, is := in.(map[string]any); is {
 		for key, value := range object {
@@ -40,7 +46,7 @@ func putField(in any, name string, rest fieldpath.Path, v any) any {
 	if was, given := result[name]; given {
 		child = was
 	}
-	child = put(child, rest, v)
+	child = change(child, rest, to)
 	if _, gone := child.(absent); gone {
 		delete(result, name)
 	} else {
@@ -49,7 +55,7 @@ func putField(in any, name string, rest fieldpath.Path, v any) any {
 	return result
 }
 
-func putItem(in any, path fieldpath.Path, v any) any {
+func changeItem(in any, path fieldpath.Path, to func(any) any) any {
 	list, _ := in.([]any)
 	list = slices.Clone(list)
 	position := slices.IndexFunc(list, func(item any) bool { return isItem(item, path[0]) })
@@ -57,7 +63,7 @@ func putItem(in any, path fieldpath.Path, v any) any {
 	if position >= 0 {
 		item = list[position]
 	}
-	item = put(item, path[1:], v)
+	item = change(item, path[1:], to)
 	_, gone := item.(absent)
 	switch {
 	case gone && position >= 0:
@@ -68,6 +74,35 @@ func putItem(in any, path fieldpath.Path, v any) any {
 		list = append(list, item)
 	}
 	return list
+}
+
+// ordered is a list with its items in another order. Items that the order does not
+// name, which are not Davit's to add or to take away, stay behind the one they follow.
+func ordered(in any, order []fieldpath.PathElement) any {
+	list, is := in.([]any)
+	if !is {
+		return in
+	}
+	rank := func(item any) int {
+		return slices.IndexFunc(order, func(e fieldpath.PathElement) bool { return isItem(item, e) })
+	}
+	type ranked struct {
+		rank int
+		item any
+	}
+	items := make([]ranked, len(list))
+	for i, item := range list {
+		items[i] = ranked{rank(item), item}
+		if items[i].rank < 0 && i > 0 {
+			items[i].rank = items[i-1].rank
+		}
+	}
+	slices.SortStableFunc(items, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	result := make([]any, len(items))
+	for i := range items {
+		result[i] = items[i].item
+	}
+	return result
 }
 
 // newItem is what a field of an item that is not there yet is put into: the keys, by
