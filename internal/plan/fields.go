@@ -62,6 +62,46 @@ func owned(states ...map[string]any) (all, ours *fieldpath.Set, err error) {
 	return all, ours, nil
 }
 
+// move is a field whose value stays, and that becomes Davit's or is no longer.
+type move struct{ field, to string }
+
+// What becomes of a field that only changes hands.
+const (
+	taken    = "becomes Davit's too"
+	released = "is given up"
+)
+
+// movesOf are the fields that change hands between two states of an object, without
+// those whose value changes: that is told already.
+func movesOf(live, after map[string]any, changed []field) ([]move, error) {
+	_, before, err := owned(live)
+	if err != nil {
+		return nil, err
+	}
+	_, now, err := owned(after)
+	if err != nil {
+		return nil, err
+	}
+	var moves []move
+	for _, side := range []struct {
+		set *fieldpath.Set
+		to  string
+	}{{now.Difference(before), taken}, {before.Difference(now), released}} {
+		side.set.Leaves().Iterate(func(path fieldpath.Path) {
+			if !slices.ContainsFunc(changed, func(f field) bool { return f.holds(path) }) {
+				moves = append(moves, move{field: spelled(path), to: side.to})
+			}
+		})
+	}
+	return moves, nil
+}
+
+// holds reports whether a path is at or below the field, or above it.
+func (f field) holds(path fieldpath.Path) bool {
+	length := min(len(f.path), len(path))
+	return f.path[:length].Equals(path[:length])
+}
+
 // plainName is a name of a field that can stand in a path as it is.
 var plainName = regexp.MustCompile(`^[-_A-Za-z0-9]+$`)
 

@@ -29,8 +29,15 @@ type Owner struct {
 	Path, Claimant string
 }
 
-// OwnerOf is the owner of what a target deploys.
+// OwnerOf is the owner of what a target deploys. A repository is one however its name
+// is spelt: forges don't tell names apart by case, and neither do the operator's rules.
 func OwnerOf(repo gitops.Repo, t gitops.Target) Owner {
+	repo.Path = strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, repo.Path)
 	return Owner{Repo: repo, Path: t.Path, Claimant: t.Claimant}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,8 @@ type Plan struct {
 }
 
 // Change is what happens to one object. Reason says, in a sentence that is not
-// masked yet, why it is blocked, invalid or forgotten.
+// masked yet, why it is blocked, invalid or forgotten, or what an update is about that
+// changes no value.
 type Change struct {
 	Ref     gitops.ObjectRef
 	Class   Class
@@ -100,9 +102,49 @@ func Make(q Question) (Plan, error) {
 		}
 		p.Changes = append(p.Changes, c)
 	}
+	if err := keepFounds(p.Changes); err != nil {
+		return Plan{}, err
+	}
 	slices.SortStableFunc(p.Changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	p.Digest = digest(p.Effects())
 	return p, nil
+}
+
+// keepFounds blocks the deletion of a namespace, or of the definition of a kind, that
+// objects which stay are in: they would go with it.
+func keepFounds(changes []Change) error {
+	within := map[gitops.ObjectRef]int{}
+	for _, c := range changes {
+		if c.Class != Delete && c.Class != Forget {
+			within[gitops.ObjectRef{Namespace: c.Ref.Namespace}]++
+			within[gitops.ObjectRef{Group: c.Ref.Group, Kind: c.Ref.Kind}]++
+		}
+	}
+	for i := range changes {
+		c := &changes[i]
+		place, founds, err := founded(*c)
+		if err != nil {
+			return err
+		}
+		if stay := within[place]; c.Class == Delete && founds && stay > 0 {
+			c.Class, c.Effects, c.Risks = Blocked, nil, nil
+			c.Reason = fmt.Sprintf("objects of this target (%d) would go with it; remove them first, or keep it", stay)
+		}
+	}
+	return nil
+}
+
+// founded is the namespace, or the kind, of the objects that can't be without an object.
+func founded(c Change) (gitops.ObjectRef, bool, error) {
+	switch groupKind(c.Ref) {
+	case "Namespace":
+		return gitops.ObjectRef{Namespace: c.Ref.Name}, true, nil
+	case "apiextensions.k8s.io/CustomResourceDefinition":
+		definition, err := decode(c.Before)
+		spec := at(definition, "spec")
+		return gitops.ObjectRef{Group: text(spec["group"]), Kind: text(at(spec, "names")["kind"])}, true, err
+	}
+	return gitops.ObjectRef{}, false, nil
 }
 
 // desired decides on an object that is to be.
@@ -223,6 +265,10 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 			ours = append(ours, f)
 		}
 	}
+	moves, err := movesOf(live, after, ours)
+	if err != nil {
+		return c, err
+	}
 	c.Others = len(fields) - len(ours)
 	c.TakenFrom = byManager(o.Contested)
 	switch {
@@ -231,7 +277,7 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 		c.Effects = []Effect{q.effect(c, "", o.JSON)}
 	case len(o.Contested) > 0:
 		c.Class = Conflict
-	case len(ours) > 0:
+	case len(ours)+len(moves) > 0:
 		c.Class = Update
 	default:
 		c.Class, c.Send = NoOp, nil
@@ -239,6 +285,9 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 	}
 	for _, f := range ours {
 		c.Effects = append(c.Effects, q.effect(c, f.spelled(), f.value()))
+	}
+	for _, m := range moves {
+		c.Effects = append(c.Effects, q.effect(c, m.field, []byte(m.to)))
 	}
 	for _, conflict := range o.Contested {
 		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte("taken from "+conflict.Manager)))
@@ -248,8 +297,23 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 	unmark(before)
 	unmark(now)
 	c.Before, c.After = encode(before), encode(now)
+	if c.Class == Update && bytes.Equal(c.Before, c.After) {
+		c.Reason = withoutValues(moves)
+	}
 	c.Risks = risksOf(c, ours)
 	return c, nil
+}
+
+// withoutValues says what an update does that changes no value that is shown.
+func withoutValues(moves []move) string {
+	if len(moves) == 0 {
+		return "Davit's marks are put back"
+	}
+	var parts []string
+	for _, m := range moves {
+		parts = append(parts, m.field+" "+m.to)
+	}
+	return "no value changes, only whose it is: " + strings.Join(parts, ", ")
 }
 
 // former decides on an object that is in the inventory and no longer desired.

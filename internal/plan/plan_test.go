@@ -100,7 +100,22 @@ func TestDesired(t *testing.T) {
 		},
 		{
 			name: "our label is gone", set: func(o *Observation) { o.Live, o.After = live(t, `"labels": {"davit.dev/target": "KEY"},`, ""), live(t) }, want: Update,
-			effects: []string{`update .metadata.labels["davit.dev/target"]`},
+			effects: []string{`update .metadata.labels["davit.dev/target"]`}, reason: "Davit's marks are put back",
+		},
+		{
+			name: "a field becomes ours too", set: func(o *Observation) {
+				o.Live, o.After = live(t, `"a": "1"`, `"a": "1", "b": "2"`), live(t, `"a": "1"`, `"a": "1", "b": "2"`, `"f:a": {}`, `"f:a": {}, "f:b": {}`)
+			}, want: Update, effects: []string{"update .data.b"}, reason: "no value changes, only whose it is: .data.b becomes Davit's too",
+		},
+		{
+			name: "a field that others have too is given up", set: func(o *Observation) {
+				o.Live, o.After = live(t, `"a": "1"`, `"a": "1", "b": "2"`, `"f:a": {}`, `"f:a": {}, "f:b": {}`), live(t, `"a": "1"`, `"a": "1", "b": "2"`)
+			}, want: Update, effects: []string{"update .data.b"}, reason: ".data.b is given up",
+		},
+		{
+			name: "a field becomes ours, and another changes", set: func(o *Observation) {
+				o.Live, o.After = live(t, `"a": "1"`, `"a": "1", "b": "2"`), live(t, `"a": "1"`, `"a": "3", "b": "2"`, `"f:a": {}`, `"f:a": {}, "f:b": {}`)
+			}, want: Update, effects: []string{"update .data.a", "update .data.b"},
 		},
 		{
 			name: "a field is contested", set: func(o *Observation) {
@@ -256,6 +271,39 @@ func TestOneObjectTwice(t *testing.T) {
 	two.Ref.Group = "acme.example"
 	if got := made(t, Question{Facts: Facts{Desired: []Observation{one, two}}}).Count(); got[Invalid] != 1 || got[NoOp] != 1 {
 		t.Errorf("an object that is desired under two groups is %v", got)
+	}
+}
+
+// TestFounds holds that neither a namespace nor the definition of a kind is deleted
+// while objects of the target are in it.
+func TestFounds(t *testing.T) {
+	t.Parallel()
+	definition := gitops.ObjectRef{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition", Name: "sails.acme.example"}
+	namespace := gitops.ObjectRef{Version: "v1", Kind: "Namespace", Name: "shop"}
+	definitionLive := live(t, `"kind": "ConfigMap", "data": {"a": "1"}`, `"kind": "CustomResourceDefinition", "spec": {"group": "acme.example", "names": {"kind": "Sail"}}`)
+	for _, row := range []struct {
+		name   string
+		former gitops.ObjectRef
+		live   json.RawMessage
+		stays  gitops.ObjectRef
+		want   Class
+	}{
+		{"a namespace with an object", namespace, live(t), gitops.ObjectRef{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "c"}, Blocked},
+		{"a namespace, and an object of another", namespace, live(t), gitops.ObjectRef{Version: "v1", Kind: "ConfigMap", Namespace: "web", Name: "c"}, Delete},
+		{"a kind with an object", definition, definitionLive, gitops.ObjectRef{Group: "acme.example", Version: "v1", Kind: "Sail", Namespace: "web", Name: "s"}, Blocked},
+		{"a kind, and an object of another", definition, definitionLive, gitops.ObjectRef{Group: "acme.example", Version: "v1", Kind: "Mast", Namespace: "web", Name: "m"}, Delete},
+	} {
+		stays := live(t, `"uid": "1"`, `"uid": "9"`)
+		facts := Facts{
+			Inventory: &Inventory{Objects: []Entry{{Ref: row.former, UID: "1"}}},
+			Former:    []Observation{{Desired: Desired{Ref: row.former}, UID: "1", Live: row.live}},
+			Desired:   []Observation{{Desired: Desired{Ref: row.stays, JSON: stays}, Live: stays, After: stays}},
+		}
+		for _, c := range made(t, Question{Facts: facts}).Changes {
+			if c.Ref == row.former && (c.Class != row.want || c.Class == Blocked && (len(c.Effects) > 0 || !strings.Contains(c.Reason, "would go with it"))) {
+				t.Errorf("%s: it is %s: %q", row.name, c.Class, c.Reason)
+			}
+		}
 	}
 }
 

@@ -244,6 +244,10 @@ func TestOwner(t *testing.T) {
 	if diff := cmp.Diff(Owner{Repo: repo, Path: "apps/web", Claimant: "x"}, OwnerOf(repo, target)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	repo.Path = "Acme/GitOps"
+	if diff := cmp.Diff(Owner{Repo: gitops.Repo{Forge: repo.Forge, Path: "acme/gitops"}, Path: "apps/web", Claimant: "x"}, OwnerOf(repo, target)); diff != "" {
+		t.Errorf("spelt otherwise, it is another repository (-want +got):\n%s", diff)
+	}
 }
 
 func TestScope(t *testing.T) {
@@ -267,6 +271,8 @@ func TestScope(t *testing.T) {
 		{"a broken pattern", Scope{Namespaces: []string{"[shop"}}, config("shop"), "may not deploy"},
 		{"namespaces are not the cluster", Scope{Namespaces: []string{"*"}}, role, "cluster_scoped"},
 		{"the cluster is no namespace", Scope{ClusterScoped: true}, config("shop"), "may not deploy into"},
+		{"a namespace itself", Scope{Namespaces: []string{"shop-*"}, ClusterScoped: true}, gitops.ObjectRef{Version: "v1", Kind: "Namespace", Name: "shop-2"}, ""},
+		{"another's namespace itself", Scope{Namespaces: []string{"shop-*"}, ClusterScoped: true}, gitops.ObjectRef{Version: "v1", Kind: "Namespace", Name: "payments"}, "may not deploy the namespace payments"},
 		{"everything", Everything, role, ""},
 		{"everything but Davit's", Everything, config(System), "Davit's own"},
 		{"everything but Davit's namespace", Everything, gitops.ObjectRef{Version: "v1", Kind: "Namespace", Name: System}, "Davit's own"},
