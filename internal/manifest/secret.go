@@ -21,6 +21,16 @@ func IsSecret(ref gitops.ObjectRef) bool {
 type Masker struct {
 	names  map[string]string
 	copies []copied // what Learn learned, the longest first
+	apart  bool     // see Apart
+	object string   // the Secret that is being masked, if apart
+}
+
+// Apart is a masker for what a cluster holds. It knows what this one has learned, and
+// its names are of their own: "live secret 1". Two have the same name only if they are
+// the values of one key of one Secret. Else a pull request could guess what a cluster
+// holds, and read from the numbers which of its guesses is right.
+func (m *Masker) Apart() *Masker {
+	return &Masker{copies: m.copies, apart: true}
 }
 
 // Mask replaces, in place, what a decoded Secret must not show: all values but
@@ -29,6 +39,9 @@ type Masker struct {
 // What the object is called stays.
 func (m *Masker) Mask(secret map[string]any) {
 	copies := valuesOf(secret)
+	if metadata, is := secret["metadata"].(map[string]any); is {
+		m.object = fmt.Sprintf("%v/%v", metadata["namespace"], metadata["name"])
+	}
 	for _, field := range sortedKeys(secret) {
 		if !shown(field) {
 			masked := m.entries(field, secret[field])
@@ -61,7 +74,7 @@ func (m *Masker) entries(field string, v any) any {
 	for _, key := range sortedKeys(entries) {
 		name := m.key(key)
 		if masked[name] = entries[key]; entries[key] != nil {
-			masked[name] = m.name(plainText(field, entries[key]))
+			masked[name] = m.value(key, plainText(field, entries[key]))
 		}
 	}
 	return masked
@@ -104,6 +117,14 @@ func plainText(field string, value any) string {
 	return text
 }
 
+// value names the value of a key of the Secret that is being masked.
+func (m *Masker) value(key, value string) string {
+	if m.apart {
+		value = m.object + "\x00" + key + "\x00" + value
+	}
+	return m.name(value)
+}
+
 func (m *Masker) name(value string) string {
 	if m.names == nil {
 		m.names = map[string]string{}
@@ -111,6 +132,9 @@ func (m *Masker) name(value string) string {
 	name, known := m.names[value]
 	if !known {
 		name = fmt.Sprintf("secret %d", len(m.names)+1)
+		if m.apart {
+			name = "live " + name
+		}
 		m.names[value] = name
 	}
 	return name

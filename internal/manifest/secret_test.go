@@ -197,3 +197,30 @@ func TestIsSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestApart holds that nothing a cluster holds can be guessed by writing it into
+// another key, or another Secret, and comparing names.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	secret := func(name string, data map[string]any) map[string]any {
+		return map[string]any{"kind": "Secret", "metadata": map[string]any{"namespace": "shop", "name": name}, "stringData": data}
+	}
+	var git Masker
+	live := git.Apart()
+	held, again := secret("db", map[string]any{"pin": "483920"}), secret("db", map[string]any{"pin": "483920", "guess": "483920"})
+	guesses := secret("mine", map[string]any{"pin": "483920"})
+	inGit := secret("mine", map[string]any{"pin": "483920"})
+	for _, s := range []map[string]any{held, again, guesses} {
+		live.Mask(s)
+	}
+	git.Mask(inGit)
+	value := func(s map[string]any, key string) any { return s["stringData"].(map[string]any)[key] }
+	if value(held, "pin") != "live secret 1" || value(again, "pin") != value(held, "pin") {
+		t.Errorf("a value that stays is %v and then %v", value(held, "pin"), value(again, "pin"))
+	}
+	for _, guess := range []any{value(again, "guess"), value(guesses, "pin"), value(inGit, "pin")} {
+		if guess == value(held, "pin") {
+			t.Errorf("a guess has the name of what was guessed: %v", guess)
+		}
+	}
+}

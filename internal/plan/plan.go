@@ -52,11 +52,12 @@ type Plan struct {
 // masked yet, why it is blocked, invalid or forgotten, or what an update is about that
 // changes no value.
 type Change struct {
-	Ref     gitops.ObjectRef
-	Class   Class
-	Reason  string
-	Risks   []Risk
-	Effects []Effect
+	Ref      gitops.ObjectRef
+	Rendered gitops.ObjectRef // of a desired object, as it was rendered
+	Class    Class
+	Reason   string
+	Risks    []Risk
+	Effects  []Effect
 	// Before and After are canonical JSON of the object as it is and as it will be,
 	// in the fields that applying decides; they are not masked and must not be shown.
 	Before, After json.RawMessage
@@ -90,7 +91,7 @@ func Make(q Question) (Plan, error) {
 			return Plan{}, fmt.Errorf("plan %s: %w", o.Ref, err)
 		}
 		if c.Live.UID != "" && live[c.Live.UID] {
-			c = Change{Ref: c.Ref, Live: c.Live, Class: Invalid, Reason: "it is there twice: once under another name of its kind"}
+			c = Change{Ref: c.Ref, Rendered: c.Rendered, Live: c.Live, Class: Invalid, Reason: "it is there twice: once under another name of its kind"}
 		}
 		live[c.Live.UID] = true
 		p.Changes = append(p.Changes, c)
@@ -149,7 +150,7 @@ func founded(c Change) (gitops.ObjectRef, bool, error) {
 
 // desired decides on an object that is to be.
 func (q Question) desired(o Observation) (Change, error) {
-	c := Change{Ref: o.Ref, Warnings: o.Warnings}
+	c := Change{Ref: o.Ref, Rendered: o.Rendered, Warnings: o.Warnings}
 	live, err := decode(o.Live)
 	if err != nil {
 		return c, err

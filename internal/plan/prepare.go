@@ -15,9 +15,10 @@ import (
 // Desired is one object as it is sent to a cluster: marked, in its namespace, and
 // without what only a server may say. Problem, if not empty, is why it can't be sent.
 type Desired struct {
-	Ref     gitops.ObjectRef
-	JSON    json.RawMessage
-	Problem string
+	Ref      gitops.ObjectRef
+	Rendered gitops.ObjectRef // as it was rendered, where the namespace may be left out
+	JSON     json.RawMessage
+	Problem  string
 	// Pending says that the object's kind is defined by the same plan, so that the
 	// cluster can't be asked about it yet.
 	Pending bool
@@ -49,7 +50,7 @@ func Prepare(objects []manifest.Object, p Preparation) ([]Desired, error) {
 		if err != nil {
 			return nil, fmt.Errorf("prepare %s: %w", o.Ref, err)
 		}
-		d := Desired{Ref: o.Ref}
+		d := Desired{Ref: o.Ref, Rendered: o.Ref}
 		namespaced, served := p.Kinds[KindOf(o.Ref)]
 		if !served {
 			namespaced, served = own[KindOf(o.Ref)]

@@ -34,6 +34,9 @@ type Planned struct {
 	Takes    []string `json:"takes,omitempty"`    // "field from manager", of fields that others manage
 	Others   int      `json:"others,omitempty"`   // fields that defaults and webhooks change besides
 	Warnings []string `json:"warnings,omitempty"` // what the API server said
+	// Same says that the cluster changes just as git does, so that one of the two diffs
+	// tells both.
+	Same bool `json:"-"`
 }
 
 // fails reports whether a cluster could not be asked, or would refuse an object.
@@ -123,13 +126,33 @@ func (l *Live) line() string {
 		return "\n⚠️ " + escape(sentence(l.Unplanned.Message)) + "\n"
 	case l.Unplanned != nil:
 		return "\n" + escape(sentence(l.Unplanned.Message)) + "\n"
-	case l.Hidden:
-		return "\n⚠️ What was deployed can't be read, so deletions are not shown: there is no right to ConfigMaps in davit-system. Plan " + code(l.name()) + ".\n"
-	case l.Unmanaged:
-		return "\nDavit has not deployed this yet, so nothing is deleted. Plan " + code(l.name()) + ".\n"
 	}
-	return "\nPlan " + code(l.name()) + ".\n"
+	line := l.state()
+	if l.Hidden {
+		line = "⚠️ " + line
+	}
+	if l.Digest != "" && l.approvable() {
+		line = strings.TrimSpace(line + " Plan " + code(l.name()) + ".")
+	}
+	if line == "" {
+		return ""
+	}
+	return "\n" + line + "\n"
 }
+
+// state is what is to be known of what was deployed before; it is empty if nothing is.
+func (l *Live) state() string {
+	switch {
+	case l.Hidden:
+		return "What was deployed can't be read, so deletions are not shown: there is no right to get ConfigMaps in davit-system."
+	case l.Unmanaged:
+		return "Davit has not deployed this yet, so nothing is deleted."
+	}
+	return ""
+}
+
+// approvable reports whether a plan does anything, and can be applied.
+func (l *Live) approvable() bool { return l.changes() && !l.blocks() && l.Classes["invalid"] == 0 }
 
 // sentence is what an error says, as a sentence.
 func sentence(text string) string {
@@ -170,8 +193,11 @@ func (c Change) remarks() []string {
 		lines = append(lines, "takes "+take)
 	}
 	switch {
-	case c.Class == "no-op" && c.Action != "delete":
+	case c.Class == "no-op" && c.Reason != "":
+	case c.Class == "no-op" && c.Action == "create":
 		lines = append(lines, "the cluster has it already")
+	case c.Class == "no-op":
+		lines = append(lines, "applying it changes nothing in the cluster")
 	case c.inGit() || c.Live == "":
 	case c.Class == "create":
 		lines = append(lines, "not by this change: the cluster does not have it")
@@ -190,21 +216,9 @@ func (c Change) remarks() []string {
 }
 
 // differsLive reports whether what happens in the cluster is not what the change
-// does in git, line by line.
+// does in git. An object under another hash is told as what became of the old one.
 func (c Change) differsLive() bool {
-	renamed := c.Renamed != "" && c.Class == "create" // told as what became of another
-	return c.Live != "" && !renamed && edits(c.Live) != edits(c.shownDiff())
-}
-
-// edits are the lines of a diff that come and go, without what surrounds them.
-func edits(diff string) string {
-	var b strings.Builder
-	for line := range strings.Lines(diff) {
-		if line[0] == '+' || line[0] == '-' {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
+	return c.Live != "" && !c.Same && (c.Renamed == "" || c.Class != "create")
 }
 
 // planned is what follows the title of a change in Markdown.
@@ -239,10 +253,11 @@ func (w *writer) live(l *Live) {
 	case l.Unplanned != nil:
 		w.line(dim, "  %s", inline(l.Unplanned.Message))
 	case l.Hidden:
-		w.line(yellow, "  plan %s; what was deployed can't be read, so deletions are not shown: there is no right to ConfigMaps in davit-system", l.name())
+		w.line(yellow, "  %s", l.state())
 	case l.Unmanaged:
-		w.line(dim, "  plan %s; Davit has not deployed this yet, so nothing is deleted", l.name())
-	default:
+		w.line(dim, "  %s", l.state())
+	}
+	if l != nil && l.Unplanned == nil && l.approvable() {
 		w.line(dim, "  plan %s", l.name())
 	}
 }

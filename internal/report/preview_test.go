@@ -95,11 +95,11 @@ func planned() Preview {
 	web.Cluster, web.Why = "eu", []string{"apps/web/deployment.yaml"}
 	web.Live = live("a", map[string]int{"update": 2, "create": 1, "no-op": 5, "delete": 1, "forget": 1})
 	web.Changes = []Change{
-		with(change("update", "Deployment", "alike", diffText), Planned{Class: "update", Live: alike, Risks: []string{"restarts-pods"}}),
+		with(change("update", "Deployment", "alike", diffText), Planned{Class: "update", Live: alike, Same: true, Risks: []string{"restarts-pods"}}),
 		with(change("update", "Deployment", "scaled", diffText), Planned{Class: "update", Live: otherwise, Others: 2, Warnings: []string{"would violate PodSecurity \"restricted:latest\""}}),
 		with(change("create", "Job", "there", "@@ -0,0 +1 @@\n+kind: Job\n"), Planned{Class: "no-op"}),
 		with(change("create", "Service", "new", ""), Planned{Class: "create", Live: "@@ -0,0 +1 @@\n+kind: Service\n"}),
-		with(change("delete", "Service", "old", "@@ -1 +0,0 @@\n-kind: Service\n"), Planned{Class: "delete", Live: "@@ -1,2 +0,0 @@\n-kind: Service\n", Risks: []string{"traffic"}}),
+		with(change("delete", "Service", "old", "@@ -1 +0,0 @@\n-kind: Service\n"), Planned{Class: "delete", Live: "@@ -1,2 +0,0 @@\n-kind: Service\n", Same: true, Risks: []string{"traffic"}}),
 		with(change("delete", "Service", "stays", "@@ -1 +0,0 @@\n-kind: Service\n"), Planned{Class: "no-op", Reason: "Davit did not deploy it, so it is not deleted"}),
 		with(change("delete", "Service", "gone", ""), Planned{Class: "forget", Reason: "it is gone already"}),
 		with(Change{Action: "create", Version: "v1", Kind: "Secret", Name: "token-b", Object: "Secret token-b", Diff: "+a: secret 2\n", Renamed: "token-a", RenamedDiff: "-a: secret 1\n+a: secret 2\n"}, Planned{Class: "create", Live: "+a: secret 2\n"}),
@@ -124,7 +124,7 @@ func planned() Preview {
 	hidden := target("apps/hidden", Changed)
 	hidden.Live = live("d", map[string]int{"update": 1})
 	hidden.Hidden = true
-	hidden.Changes = []Change{with(change("update", "Deployment", "h", diffText), Planned{Class: "update", Live: alike})}
+	hidden.Changes = []Change{with(change("update", "Deployment", "h", diffText), Planned{Class: "update", Live: alike, Same: true})}
 	return Preview{
 		Version: 1, Base: baseCommit, Head: headCommit, Targets: []Target{elsewhere, same, stopped, unreachable, web, hidden},
 		Stats: Stats{Targets: 20, Affected: 4, Rendered: 9, Cached: 3, Ms: 99},

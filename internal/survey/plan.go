@@ -102,7 +102,7 @@ func (p planned) learn(masker *manifest.Masker) {
 }
 
 // tell adds to what is told of a target what happens to it in its cluster.
-func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
+func (p planned) tell(t *outcome, masker *manifest.Masker) error {
 	if p.problem != nil {
 		t.Live = &report.Live{Unplanned: &report.Unplanned{Code: string(p.problem.Code), Message: p.problem.Message}}
 		return nil
@@ -113,7 +113,7 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 	}
 	t.Changes = slices.Clone(t.Changes)
 	for _, c := range p.plan.Changes {
-		at := slices.IndexFunc(t.Changes, func(told report.Change) bool { return told.Planned == nil && isSame(told, c.Ref) })
+		at := slices.IndexFunc(t.Changes, func(told report.Change) bool { return told.Planned == nil && isSame(told, c) })
 		if at < 0 && c.Class == plan.NoOp {
 			continue
 		}
@@ -128,6 +128,10 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 			})
 			continue
 		}
+		git := diff.States{Before: t.changes[at].Before, After: t.changes[at].After}
+		if live.Same, err = diff.Same(git, diff.States{Before: c.Before, After: c.After}); err != nil {
+			return fmt.Errorf("compare what happens to %s: %w", c.Ref, err)
+		}
 		t.Changes[at].Planned = live
 	}
 	for i := range t.Changes {
@@ -140,11 +144,17 @@ func (p planned) tell(t *report.Target, masker *manifest.Masker) error {
 	return nil
 }
 
-// isSame reports whether a change in git is of an object of a cluster, where the
-// namespace may be filled in, or dropped.
-func isSame(told report.Change, ref gitops.ObjectRef) bool {
-	return told.Group == ref.Group && told.Kind == ref.Kind && told.Name == ref.Name &&
-		(told.Namespace == ref.Namespace || told.Namespace == "" || ref.Namespace == "")
+// isSame reports whether a change in git is of an object of a cluster. One that git
+// deletes was rendered before, and maybe without the namespace that it has.
+func isSame(told report.Change, c plan.Change) bool {
+	ref := c.Rendered
+	if ref == (gitops.ObjectRef{}) {
+		ref = c.Ref
+		if told.Namespace == "" {
+			ref.Namespace = ""
+		}
+	}
+	return told.Group == ref.Group && told.Kind == ref.Kind && told.Namespace == ref.Namespace && told.Name == ref.Name
 }
 
 // action is the change's action as far as an object of a cluster goes.

@@ -48,8 +48,10 @@ func (p *planner) Plan(_ context.Context, t gitops.Target, objects []manifest.Ob
 		if err := json.Unmarshal(o.JSON, &object); err != nil {
 			return plan.Plan{}, err
 		}
-		c := plan.Change{Ref: o.Ref, Class: plan.NoOp, Live: plan.Entry{UID: "u"}, Warnings: []string{"beware of " + object.Data["class"]}}
-		c.Ref.Namespace = "filled-in"
+		c := plan.Change{Ref: o.Ref, Rendered: o.Ref, Class: plan.NoOp, Live: plan.Entry{UID: "u"}, Warnings: []string{"beware of " + object.Data["class"]}}
+		if c.Ref.Namespace == "" {
+			c.Ref.Namespace = "filled-in"
+		}
 		if class := object.Data["class"]; class != "" {
 			c.Class, c.Reason, c.Risks = plan.Class(class), "for "+object.Data["reason"], []plan.Risk{plan.Traffic}
 			c.Before, c.After = json.RawMessage(`{"was":"there"}`), o.JSON
@@ -131,7 +133,7 @@ func TestPlans(t *testing.T) {
 		`  delete ConfigMap gone: no-op [], git true, live false, "Davit did not deploy it, so it is not deleted" [] []`,
 		`  update ConfigMap filled-in/live: update [traffic], git false, live true, "for " [.a, .b from m] [beware of update]`,
 		`apps/new added map[update:1]`,
-		`  create Secret s: update [traffic], git true, live true, "for secret 3" [.a, .b from m] [beware of update]`,
+		`  create Secret s: update [traffic], git true, live true, "for live secret 1" [.a, .b from m] [beware of update]`,
 		`apps/removed removed map[delete:1]`,
 		`  delete ConfigMap gone: delete [], git true, live true, "" [] []`,
 		`clusters/down/apps changed unavailable: the cluster down can't be reached`,
@@ -153,6 +155,27 @@ func TestPlans(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantAsked, asked); diff != "" {
 		t.Errorf("what the clusters were asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestPlanNamespaces tells objects apart that differ only in whether they name their
+// namespace.
+func TestPlanNamespaces(t *testing.T) {
+	t.Parallel()
+	named := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: shop}\ndata: {class: %s}\n"
+	base := memory{"apps/a/a.yaml": fmt.Sprintf(named, "x") + "---\n" + cm("c", "class: x")}
+	head := memory{"apps/a/a.yaml": fmt.Sprintf(named, "create") + "---\n" + cm("c", "class: blocked")}
+	lines, _, err := surveyed(t, base, head, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`apps/a changed map[blocked:1 create:1]`,
+		`  update ConfigMap c: blocked [traffic], git true, live true, "for " [.a, .b from m] [beware of blocked]`,
+		`  update ConfigMap shop/c: create [traffic], git true, live true, "for " [.a, .b from m] [beware of create]`,
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

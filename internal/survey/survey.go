@@ -107,6 +107,7 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		preview.Notes = append(preview.Notes, stray)
 	}
 	masker := learn(q, work)
+	live := masker.Apart()
 	for _, d := range work {
 		preview.Stats.Targets += len(d.targets())
 		preview.Stats.Rendered += d.renders()
@@ -119,7 +120,7 @@ func (s Surveyor) Run(ctx context.Context, q Question) (report.Preview, error) {
 		if d.base != nil && d.head != nil && d.base.rendering.Problem != nil && d.head.rendering.Problem == nil {
 			preview.Notes = append(preview.Notes, fmt.Sprintf("%s can't be rendered on the base branch, so everything in it is shown as new.", d.path))
 		}
-		told, err := s.tell(ctx, q, d, masker)
+		told, err := s.tell(ctx, q, d, maskers{masker, live})
 		if err != nil {
 			return report.Preview{}, err
 		}

@@ -14,29 +14,32 @@ import (
 	"github.com/davitops/davit/internal/report"
 )
 
+// maskers mask what git holds, and what clusters hold.
+type maskers struct{ git, live *manifest.Masker }
+
 // tell says what happens in each target of an affected directory.
-func (s Surveyor) tell(ctx context.Context, q Question, d *directory, masker *manifest.Masker) ([]report.Target, error) {
-	outcomes := map[[2]bool]report.Target{} // by which sides the target is on
+func (s Surveyor) tell(ctx context.Context, q Question, d *directory, mask maskers) ([]report.Target, error) {
+	outcomes := map[[2]bool]outcome{} // by which sides the target is on
 	var told []report.Target
 	for _, name := range slices.Sorted(maps.Keys(d.targets())) {
 		t := d.targets()[name]
 		sides := [2]bool{isOn(d.base, name), isOn(d.head, name)}
-		outcome, known := outcomes[sides]
+		o, known := outcomes[sides]
 		if !known {
 			var err error
-			if outcome, err = s.outcome(ctx, q, d, sides, masker); err != nil {
+			if o, err = s.outcome(ctx, q, d, sides, mask.git); err != nil {
 				return nil, fmt.Errorf("survey %s: %w", d.path, err)
 			}
-			outcomes[sides] = outcome
+			outcomes[sides] = o
 		}
-		outcome.Name, outcome.Path, outcome.Claimant = t.Name(), t.Path, t.Claimant
-		outcome.Renderer, outcome.Environment, outcome.Cluster = string(t.Renderer), t.Environment, t.Cluster
+		o.Name, o.Path, o.Claimant = t.Name(), t.Path, t.Claimant
+		o.Renderer, o.Environment, o.Cluster = string(t.Renderer), t.Environment, t.Cluster
 		if p, asked := d.plans[name]; asked {
-			if err := p.tell(&outcome, masker); err != nil {
+			if err := p.tell(&o, mask.live); err != nil {
 				return nil, fmt.Errorf("survey %s: %w", d.path, err)
 			}
 		}
-		told = append(told, outcome)
+		told = append(told, o.Target)
 	}
 	return told, nil
 }
@@ -45,9 +48,16 @@ func isOn(s *side, name string) bool {
 	return s != nil && slices.ContainsFunc(s.targets, func(t gitops.Target) bool { return t.Name() == name })
 }
 
+// outcome is what happens in a target: as it is told, and the changes as they are, in
+// the same order.
+type outcome struct {
+	report.Target
+	changes []diff.Change
+}
+
 // outcome compares a directory's two sides; sides says which of them count.
-func (s Surveyor) outcome(ctx context.Context, q Question, d *directory, sides [2]bool, masker *manifest.Masker) (report.Target, error) {
-	t := report.Target{Why: slices.Clone(d.why), Changes: []report.Change{}, Findings: []policy.Finding{}}
+func (s Surveyor) outcome(ctx context.Context, q Question, d *directory, sides [2]bool, masker *manifest.Masker) (outcome, error) {
+	t := outcome{Target: report.Target{Why: slices.Clone(d.why), Changes: []report.Change{}, Findings: []policy.Finding{}}}
 	if t.Why == nil {
 		t.Why = []string{}
 	}
@@ -70,7 +80,7 @@ func (s Surveyor) outcome(ctx context.Context, q Question, d *directory, sides [
 	if err != nil {
 		return t, err
 	}
-	t.Status = status(sides, len(changes))
+	t.changes, t.Status = changes, status(sides, len(changes))
 	for _, c := range changes {
 		t.Changes = append(t.Changes, shown(c))
 	}
