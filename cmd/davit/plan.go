@@ -79,9 +79,6 @@ func runPlan(ctx context.Context, t terminal, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.kubernetes == "" {
-		f.kubernetes = clusters.Kubernetes(ctx)
-	}
 	return compareAndPrint(ctx, t, repository, f.previewFlags, clusters)
 }
 
@@ -132,11 +129,7 @@ func (f planFlags) repo(ctx context.Context, repository *git.Repository) (gitops
 	if f.config != "" {
 		return gitops.Repo{}, usage(`the rules of --config are for repositories, and the remote "origin" does not tell which one this is; name it with --repository`)
 	}
-	top, err := filepath.Abs(f.directory)
-	if err != nil {
-		return gitops.Repo{}, fmt.Errorf("name the repository: %w", err)
-	}
-	return gitops.Repo{Forge: "local", Path: filepath.Base(top)}, nil
+	return gitops.Repo{Forge: "local", Path: repository.Name()}, nil
 }
 
 // repoOf is the repository that a remote's address names: git@github.com:acme/x.git
@@ -156,7 +149,7 @@ func repoOf(remote string) (gitops.Repo, bool) {
 	if !found || host == "" || path == "" || strings.ContainsAny(host+path, `\\`) || strings.Contains(host, "/") {
 		return gitops.Repo{}, false
 	}
-	switch host {
+	switch host = strings.ToLower(host); host {
 	case "github.com":
 		host = "github"
 	case "gitlab.com":

@@ -30,6 +30,7 @@ type Fleet struct {
 	place    func(gitops.Target) (name string, problem *plan.Problem)
 	grant    func(name string) (authority.Grant, string)
 	clusters map[string]cluster.Options
+	versions map[string]string // of clusters, as the operator says
 
 	mu          sync.Mutex
 	connections map[string]*cluster.Connection
@@ -38,8 +39,12 @@ type Fleet struct {
 // Of is the clusters of an operator's configuration as a repository may use them. key
 // is what values in effects are hashed with.
 func Of(c config.Config, repo gitops.Repo, key []byte) *Fleet {
-	f := &Fleet{repo: repo, key: key, clusters: map[string]cluster.Options{}, connections: map[string]*cluster.Connection{}}
+	f := &Fleet{
+		repo: repo, key: key, clusters: map[string]cluster.Options{}, versions: map[string]string{},
+		connections: map[string]*cluster.Connection{},
+	}
 	for _, k := range c.Clusters {
+		f.versions[k.Name] = k.Kubernetes
 		f.clusters[k.Name] = cluster.Options{Name: k.Name, Kubeconfig: k.Kubeconfig, Context: k.Context, Exec: k.Exec}
 	}
 	f.place = func(t gitops.Target) (string, *plan.Problem) {
@@ -112,18 +117,21 @@ func unavailable(err error) error {
 	return err
 }
 
-// Kubernetes is the version of the only cluster there is, "1.36"; it is empty if there
-// are several, or if it does not answer.
-func (f *Fleet) Kubernetes(ctx context.Context) string {
-	if len(f.clusters) != 1 {
+// Kubernetes is the version of a target's cluster, "1.36": what the operator says, or
+// else what the cluster does. It is empty if neither says it.
+func (f *Fleet) Kubernetes(ctx context.Context, t gitops.Target) string {
+	name, problem := f.place(t)
+	if problem != nil {
 		return ""
 	}
-	for name := range f.clusters {
-		if at, err := f.site(gitops.Target{Cluster: name}); err == nil {
-			return at.connection.Kubernetes(ctx)
-		}
+	if version := f.versions[name]; version != "" {
+		return version
 	}
-	return ""
+	at, err := f.site(t)
+	if err != nil {
+		return ""
+	}
+	return at.connection.Kubernetes(ctx)
 }
 
 // Plan says what applying a target's objects would do to its cluster. It writes

@@ -180,6 +180,15 @@ func (r *Repository) Resolve(ctx context.Context, revision string) (string, erro
 	return id, nil
 }
 
+// Name is what the repository's directory is called, without ".git".
+func (r *Repository) Name() string {
+	top := r.top
+	if top == "" {
+		top = strings.TrimSuffix(r.dir, "/.git")
+	}
+	return strings.TrimSuffix(filepath.Base(top), ".git")
+}
+
 // Remote is the address of the remote "origin", or empty if there is none.
 func (r *Repository) Remote(ctx context.Context) (string, error) {
 	out, err := r.run(ctx, r.dir, "config", "--get", "remote.origin.url")

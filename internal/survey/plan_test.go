@@ -65,6 +65,26 @@ func (p *planner) Plan(_ context.Context, t gitops.Target, objects []manifest.Ob
 	return made, nil
 }
 
+func (p *planner) Kubernetes(_ context.Context, t gitops.Target) string {
+	return map[string]string{"old": "1.9", "new": "1.30"}[t.Cluster]
+}
+
+// TestKubernetes judges by the most advanced of the clusters that a directory goes to.
+func TestKubernetes(t *testing.T) {
+	t.Parallel()
+	d := &directory{head: &side{}}
+	for _, cluster := range []string{"old", "unknown", "new"} {
+		d.head.targets = append(d.head.targets, gitops.Target{Path: "apps", Cluster: cluster, Shared: true})
+	}
+	s := Surveyor{Planner: &planner{}}
+	if got := s.kubernetes(t.Context(), Question{}, d); got != "1.30" {
+		t.Errorf("it is judged by %q", got)
+	}
+	if got := s.kubernetes(t.Context(), Question{Kubernetes: "1.28"}, d); got != "1.28" {
+		t.Errorf("what was asked for is not taken: %q", got)
+	}
+}
+
 const liveSecret = "Kx7Qm2Vt9Zr4Ws6Ld1Hf8Bn3"
 
 var errLost = errors.New("the disk is full")

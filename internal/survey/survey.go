@@ -51,6 +51,8 @@ type Judge interface {
 // of the target, and the survey goes on.
 type Planner interface {
 	Plan(ctx context.Context, t gitops.Target, objects []manifest.Object, removed bool) (plan.Plan, error)
+	// Kubernetes is the version of a target's cluster, "1.36"; empty if nobody knows.
+	Kubernetes(ctx context.Context, t gitops.Target) string
 }
 
 // Surveyor does surveys.
@@ -66,7 +68,7 @@ type Surveyor struct {
 type Question struct {
 	Base, Head Tree
 	Path       string // only targets at or below it; empty or "." means all
-	Kubernetes string // version of the clusters, "1.36"; empty if unknown
+	Kubernetes string // version of the clusters, "1.36"; empty: the planner is asked
 	All        bool   // targets that the change does not affect too
 	// Progress, if not nil, is called after each directory that is rendered, and after
 	// each target that is planned, from any goroutine.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/davitops/davit/internal/diff"
 	"github.com/davitops/davit/internal/gitops"
@@ -159,7 +161,7 @@ func (s Surveyor) judge(ctx context.Context, q Question, d *directory, changes [
 	if len(judged) == 0 {
 		return nil, nil
 	}
-	base, head, err := s.Judge.Judge(ctx, q.Kubernetes, judged)
+	base, head, err := s.Judge.Judge(ctx, s.kubernetes(ctx, q, d), judged)
 	var problem *manifest.Problem
 	if errors.As(err, &problem) {
 		return []policy.Finding{notJudged(d, len(judged), problem)}, nil
@@ -173,6 +175,23 @@ func (s Surveyor) judge(ctx context.Context, q Question, d *directory, changes [
 		}
 	}
 	return policy.Delta(base, head), nil
+}
+
+// kubernetes is the version to judge a directory by: of the clusters that its targets go
+// to, the one that is most advanced, since it serves the least of what is old.
+func (s Surveyor) kubernetes(ctx context.Context, q Question, d *directory) string {
+	if q.Kubernetes != "" || s.Planner == nil {
+		return q.Kubernetes
+	}
+	latest, newest := "", -1
+	for _, t := range d.targets() {
+		version := s.Planner.Kubernetes(ctx, t)
+		_, minor, _ := strings.Cut(version, ".")
+		if number, err := strconv.Atoi(minor); err == nil && number > newest {
+			latest, newest = version, number
+		}
+	}
+	return latest
 }
 
 // notJudged stands for all the findings that a judge could not come to.
