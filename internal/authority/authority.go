@@ -34,12 +34,6 @@ type Grant struct {
 	As    string
 }
 
-// Clusters are the clusters that a repository may use.
-func (r Rules) Clusters(repo gitops.Repo) []string {
-	rule, _ := r.find(repo)
-	return slices.Clone(rule.Clusters)
-}
-
 // Grant returns what a repository may do in a cluster. If it may do nothing there,
 // the refusal says why, and what would change that, in a sentence.
 func (r Rules) Grant(repo gitops.Repo, cluster string) (grant Grant, refusal string) {

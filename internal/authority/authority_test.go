@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,27 +30,6 @@ func repo(t *testing.T, text string) gitops.Repo {
 		t.Fatalf("%s is no repository", text)
 	}
 	return r
-}
-
-func TestClusters(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ why, repo, want string }{
-		{"the repositories of a rule", "github:acme/shop", "staging prod-eu"},
-		{"any of them", "gitlab:acme/shop", "staging prod-eu"},
-		{"first match wins", "github:acme/platform-net", "prod-eu"},
-		{"a rule above holds back what one below allows", "github:acme/frozen", ""},
-		{"a rule below adds nothing", "github:acme/old", "staging"},
-		{"unlisted", "github:other/shop", ""},
-	} {
-		if got := strings.Join(rules.Clusters(repo(t, test.repo)), " "); got != test.want {
-			t.Errorf("%s: %s may use %q, want %q", test.why, test.repo, got, test.want)
-		}
-	}
-	mine := rules.Clusters(repo(t, "github:acme/shop"))
-	mine[0] = "prod-us"
-	if again := rules.Clusters(repo(t, "github:acme/shop")); again[0] != "staging" {
-		t.Errorf("the rules have changed with an answer: %v", again)
-	}
 }
 
 func TestGrant(t *testing.T) {

@@ -27,9 +27,6 @@ const (
 	Invalid  Class = "invalid"  // the cluster would refuse it
 )
 
-// Classes are all classes, in the order people read them.
-var Classes = []Class{Invalid, Blocked, Delete, Conflict, Adopt, Update, Create, Forget, NoOp}
-
 // Writes reports whether applying an object of this class writes it.
 func (c Class) Writes() bool {
 	return c == Create || c == Update || c == Adopt || c == Conflict

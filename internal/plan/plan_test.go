@@ -387,7 +387,7 @@ func TestOrder(t *testing.T) {
 			if group, name, found := strings.Cut(kind, "/"); found {
 				ref = gitops.ObjectRef{Group: group, Kind: name}
 			}
-			for _, class := range Classes {
+			for _, class := range []Class{Invalid, Blocked, Delete, Conflict, Adopt, Update, Create, Forget, NoOp} {
 				p.Changes = append(p.Changes, Change{Ref: ref, Class: class})
 			}
 		}
