@@ -64,8 +64,10 @@ func TestRefusals(t *testing.T) {
 	maps := schema.GroupResource{Resource: "configmaps"}
 	kind := schema.GroupKind{Kind: "ConfigMap"}
 	invalid := apierrors.NewInvalid(kind, "c", field.ErrorList{field.Invalid(field.NewPath("data").Key("a"), value, "is bad"), field.Required(field.NewPath("type"), value)})
-	plain := apierrors.NewInternalError(errors.New(value))
-	plain.ErrStatus.Reason = metav1.StatusReasonUnknown
+	plain := func(message string) error { // what an API server makes of an error that is no Status
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 500, Message: message}}
+	}
+	const failed = "failed" // an API server's word
 	for _, row := range []struct {
 		name string
 		err  error
@@ -73,7 +75,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"invalid", invalid, plan.Rejected},
 		{"bad request", apierrors.NewBadRequest(value), plan.Rejected},
-		{"no type", plain, plan.Rejected},
+		{"no type", plain(failed + " to create typed patch object (shop/c; /v1, Kind=ConfigMap): .data.a: expected string, got " + value), plan.Rejected},
+		{"no quantity", plain(failed + " to convert new object (shop/c; /v1, Kind=Pod) to proper version: quantities must match " + value), plan.Rejected},
+		{"conversion", plain(failed + " to convert new object (shop/c; a/v1, Kind=A) to proper version: conversion webhook for a/v2, Kind=A failed: " + value), plan.Busy},
+		{"live object", plain(failed + " to create typed live object (shop/c; /v1, Kind=ConfigMap): " + value), plan.Busy},
+		{"slow storage", plain("etcdserver: request timed out"), plan.Busy},
+		{"full storage", plain("etcdserver: mvcc: database space exceeded"), plan.Busy},
+		{"no storage", plain("rpc error: code = Unavailable desc = transport is closing"), plan.Busy},
+		{"gave up", plain("context canceled"), plan.Busy},
 		{"too large", apierrors.NewRequestEntityTooLargeError(value), plan.Rejected},
 		{"forbidden", apierrors.NewForbidden(maps, "c", errors.New(value)), plan.Forbidden},
 		{"no namespace", apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "shop"), plan.Absent},
@@ -90,6 +99,9 @@ func TestRefusals(t *testing.T) {
 			got, err := c.Refuse(t.Context(), ref, row.err)
 			if err != nil || got.Class != row.want || got.Message == "" {
 				t.Fatalf("%s: %+v, %v", row.name, got, err)
+			}
+			if busy := got.Class == plan.Busy; passing(row.err) && !busy || busy && strings.HasSuffix(row.name, "storage") && !passing(row.err) {
+				t.Errorf("%s: to be tried again: %t", row.name, passing(row.err))
 			}
 			if ref == secret && strings.Contains(got.Message, "hunter") {
 				t.Errorf("%s: the message tells a value: %s", row.name, got.Message)
@@ -118,5 +130,28 @@ func TestCut(t *testing.T) {
 	}
 	if got := cut(strings.Repeat("x", maxSaid+1)); got != "…" {
 		t.Errorf("one long word is cut to %q", got)
+	}
+}
+
+// TestAddresses holds that a refusal for the cluster's own trouble names no server, and
+// that what an object holds is repeated as it is.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	const internal = `failed calling webhook "a.b": Post "https://hook.corp.internal:443/check?timeout=5s": `
+	for message, want := range map[string]string{
+		internal + "dial tcp 10.96.0.12:443: connect: connection refused":               `failed calling webhook "a.b": Post "…": dial tcp …: connect: connection refused`,
+		internal + "dial tcp: lookup hook.corp.internal on 10.96.0.10:53: no such host": `failed calling webhook "a.b": Post "…": dial tcp: … on …: no such host`,
+		internal + "dial tcp [fd00:10::a]:443: i/o timeout":                             `failed calling webhook "a.b": Post "…": dial tcp …: i/o timeout`,
+		`etcdserver: request timed out, of 2 in a[0] at 12:30:01, version v1.36.4`:      `etcdserver: request timed out, of 2 in a[0] at 12:30:01, version v1.36.4`,
+	} {
+		got, err := (&Connection{}).Refuse(t.Context(), config, apierrors.NewInternalError(errors.New(message)))
+		if want := "Internal error occurred: " + want; err != nil || got.Message != want {
+			t.Errorf("it is told as %q, not %q; %v", got.Message, want, err)
+		}
+	}
+	const link = "see https://policies.example/images"
+	got, err := (&Connection{}).Refuse(t.Context(), config, apierrors.NewBadRequest(link))
+	if err != nil || got.Message != link {
+		t.Errorf("a verdict is told as %q, %v", got.Message, err)
 	}
 }

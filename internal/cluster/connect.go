@@ -8,21 +8,25 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/discovery"
+	client "k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/klog/v2"
 
 	"github.com/davitops/davit/internal/gitops"
@@ -49,10 +53,7 @@ type Connection struct {
 	namespace string // of objects that name none
 	own       dynamic.Interface
 	objects   dynamic.Interface
-	discovery discovery.DiscoveryInterface
-
-	mu    sync.Mutex
-	kinds *served // nil until asked for
+	discovery discovery
 }
 
 const (
@@ -78,7 +79,7 @@ func Connect(o Options) (*Connection, error) {
 	c := &Connection{name: o.Name, namespace: namespace}
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = requestTimeout
-	if c.discovery, err = discovery.NewDiscoveryClientForConfig(bounded); err != nil {
+	if c.discovery.client, err = client.NewDiscoveryClientForConfig(bounded); err != nil {
 		return nil, fmt.Errorf("connect to cluster %s: %w", o.Name, err)
 	}
 	if c.own, err = dynamic.NewForConfig(config); err != nil {
@@ -96,18 +97,46 @@ func Connect(o Options) (*Connection, error) {
 
 // ContextName is the name of the context that options choose, in a kubeconfig.
 func ContextName(o Options) (string, error) {
-	config, err := o.loading().RawConfig()
-	switch {
-	case err != nil:
+	loading := o.loading()
+	config, err := loading.RawConfig()
+	if err != nil {
 		return "", fmt.Errorf("read the kubeconfig: %w", err)
-	case o.Context != "" && config.Contexts[o.Context] == nil:
-		return "", fmt.Errorf("the kubeconfig has no context %s; it has: %s", o.Context, strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", "))
-	case o.Context != "":
-		return o.Context, nil
-	case config.CurrentContext == "":
-		return "", errors.New("the kubeconfig names no current context; name one with --context")
 	}
-	return config.CurrentContext, nil
+	name := cmp.Or(o.Context, config.CurrentContext)
+	chosen := config.Contexts[name]
+	if chosen == nil {
+		return "", noContext(name, config, loading.ConfigAccess().GetLoadingPrecedence())
+	}
+	for _, part := range []struct {
+		what, name string
+		known      bool
+	}{
+		{"cluster", chosen.Cluster, config.Clusters[chosen.Cluster] != nil},
+		{"user", chosen.AuthInfo, chosen.AuthInfo == "" || config.AuthInfos[chosen.AuthInfo] != nil},
+	} {
+		switch {
+		case !part.known && part.name == "":
+			return "", fmt.Errorf("the context %s of the kubeconfig names no %s", name, part.what)
+		case !part.known:
+			return "", fmt.Errorf("the context %s of the kubeconfig names the %s %s, which the kubeconfig does not have", name, part.what, part.name)
+		}
+	}
+	return name, nil
+}
+
+// noContext says why a kubeconfig, read from some files, has no such context.
+func noContext(name string, config api.Config, files []string) error {
+	missing := func(file string) bool {
+		_, err := os.Stat(file)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	switch {
+	case !slices.ContainsFunc(files, func(file string) bool { return !missing(file) }):
+		return fmt.Errorf("there is no kubeconfig %s", strings.Join(files, ", nor "))
+	case name == "":
+		return errors.New("the kubeconfig names no current context; name one with --context")
+	}
+	return fmt.Errorf("the kubeconfig has no context %s; it has: %s", name, strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", "))
 }
 
 // Kubernetes is the cluster's version, "1.36", or empty if it does not answer.
@@ -115,7 +144,7 @@ func (c *Connection) Kubernetes(ctx context.Context) string {
 	if ctx.Err() != nil {
 		return ""
 	}
-	version, err := c.discovery.ServerVersion()
+	version, err := c.discovery.client.ServerVersion()
 	if err != nil {
 		return ""
 	}
@@ -137,6 +166,13 @@ func (o Options) load() (*rest.Config, string, error) {
 	}
 	loaded := o.loading()
 	config, err := loaded.ClientConfig()
+	// What client-go says of a kubeconfig is for programmers, and it makes nobody of a user
+	// that is not there. Without a kubeconfig it may know the cluster that it runs in.
+	if raw, _ := loaded.RawConfig(); err != nil || !api.IsConfigEmpty(&raw) {
+		if _, why := ContextName(o); why != nil {
+			err = why
+		}
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -99,13 +101,23 @@ func reason(err error) string {
 // Refuse tells a refusal of one object, which the object or its surroundings caused,
 // from an error that would meet every object; that one is returned as an error.
 func (c *Connection) Refuse(ctx context.Context, ref gitops.ObjectRef, err error) (*plan.Refusal, error) {
+	var known *Error
 	var answer apierrors.APIStatus
-	if !errors.As(err, &answer) || apierrors.IsUnauthorized(err) || ctx.Err() != nil {
+	if errors.As(err, &known) || !errors.As(err, &answer) || apierrors.IsUnauthorized(err) || ctx.Err() != nil {
 		return nil, c.Fault(ctx, "ask about "+ref.String(), err)
 	}
 	status := answer.Status()
-	return &plan.Refusal{Class: refusalClass(err, status), Message: c.said(ref, status)}, nil
+	refusal := &plan.Refusal{Class: refusalClass(err, status), Message: c.said(ref, status)}
+	if refusal.Class == plan.Busy {
+		refusal.Message = addresses.ReplaceAllString(refusal.Message, "…")
+	}
+	return refusal, nil
 }
+
+// addresses are those of servers that the cluster itself did not reach: they are nobody's
+// business. What it says of an object holds no other addresses than the object does, and
+// is left as it is: a part of a value could not be masked any more.
+var addresses = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"']+|\blookup \S+|\b\d+(\.\d+){3}(:\d+)?\b|\[[0-9A-Fa-f]*:[0-9A-Fa-f:]+\](:\d+)?`)
 
 func refusalClass(err error, status metav1.Status) plan.RefusalClass {
 	isNamespace := status.Details != nil && status.Details.Kind == "namespaces"
@@ -121,11 +133,24 @@ func refusalClass(err error, status metav1.Status) plan.RefusalClass {
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err),
 		apierrors.IsUnsupportedMediaType(err):
 		return plan.Rejected
-	case status.Code == 500 && status.Reason == metav1.StatusReasonUnknown:
-		// An object that does not fit its type: an unknown field, a key twice, bad base64.
+	case status.Code == 500 && misfits(status.Message):
 		return plan.Rejected
 	}
 	return plan.Busy
+}
+
+// misfits reports whether a message says that an object does not fit its type: an unknown
+// field, a key twice, bad base64, a quantity that is none. An API server answers that with
+// a plain 500, as it does for all that is not meant to happen (a database that is full,
+// or does not answer), and so this is the one place where a text has to decide. These are
+// the beginnings that k8s.io/apimachinery/pkg/util/managedfields gives to what is wrong
+// with an applied object; what it says of live objects begins otherwise. A custom resource
+// is converted by a server of its own, which may be away.
+func misfits(message string) bool {
+	what, begins := strings.CutPrefix(message, "failed to")
+	return begins && !strings.Contains(message, "conversion webhook for ") && slices.ContainsFunc([]string{
+		" create typed patch object (", " convert new object (", " convert new typed object (", " convert to unversioned (",
+	}, func(prefix string) bool { return strings.HasPrefix(what, prefix) })
 }
 
 // isVerdict reports whether an API server itself gave an answer. A 404 or a 403 of

@@ -36,7 +36,14 @@ type Record struct {
 	Fence    int64           // grows by one each time the work changes hands
 	Renewed  time.Time       // when the holder last said that it is at work, by its clock
 	version  string          // empty: there is no record yet
+	uid      string          // of the ConfigMap, as it was read or written
 }
+
+// Exists reports whether there was a record when it was read.
+func (r Record) Exists() bool { return r.version != "" }
+
+// Unchanged reports whether nobody wrote a record since it was read as another.
+func (r Record) Unchanged(since Record) bool { return r.version == since.version }
 
 // Entries are the objects of the inventory, if there is one.
 func (r Record) Entries() []plan.Entry {
@@ -46,8 +53,11 @@ func (r Record) Entries() []plan.Entry {
 	return r.Deployed.Objects
 }
 
-// ErrLost says that somebody else wrote a record in between.
-var ErrLost = errors.New("another Davit has taken over this target")
+// Errors of whoever wrote a record, and is not its holder any more.
+var (
+	ErrLost    = errors.New("another Davit has taken over this target")                         // somebody wrote it in between
+	ErrDeleted = errors.New("the inventory of this target was deleted meanwhile; run it again") // and nobody else holds it
+)
 
 var (
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
@@ -71,7 +81,7 @@ func (c *Connection) Inventory(ctx context.Context, owner plan.Owner) (Record, e
 		return Record{Owner: owner}, nil
 	}
 	if err != nil {
-		return Record{}, c.Fault(ctx, "read what was deployed, in the namespace "+plan.System, err)
+		return Record{}, c.recordFault(ctx, "read what was deployed", "get", err)
 	}
 	record, err := decodeRecord(object)
 	if err != nil {
@@ -82,7 +92,23 @@ func (c *Connection) Inventory(ctx context.Context, owner plan.Owner) (Record, e
 	return record, nil
 }
 
-// Save writes a record, or returns ErrLost if it is not the one that was read.
+// Confirm returns nil if a record's holder holds it still, and ErrLost or ErrDeleted
+// otherwise. A record that was deleted and made anew is another one, whatever it says.
+func (c *Connection) Confirm(ctx context.Context, r Record) error {
+	now, err := c.Inventory(ctx, r.Owner)
+	switch {
+	case err != nil:
+		return err
+	case !now.Exists():
+		return ErrDeleted
+	case now.uid != r.uid || now.Holder != r.Holder || now.Fence != r.Fence:
+		return ErrLost
+	}
+	return nil
+}
+
+// Save writes a record. It returns ErrLost if it is not the one that was read, and
+// ErrDeleted if it is gone.
 func (c *Connection) Save(ctx context.Context, r Record) (Record, error) {
 	object, err := encodeRecord(r)
 	if err != nil {
@@ -107,12 +133,14 @@ func (c *Connection) Save(ctx context.Context, r Record) (Record, error) {
 		written, err = c.lostAnswer(ctx, object, err)
 	}
 	switch {
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return r, ErrLost
+	case apierrors.IsNotFound(err) && isVerdict(err):
+		return r, ErrDeleted
 	case err != nil:
-		return r, c.Fault(ctx, "write what is deployed, in the namespace "+plan.System, err)
+		return r, c.recordFault(ctx, "write what is deployed", "create and update", err)
 	}
-	r.version = written.GetResourceVersion()
+	r.version, r.uid = written.GetResourceVersion(), string(written.GetUID())
 	return r, nil
 }
 
@@ -130,7 +158,10 @@ func (c *Connection) lostAnswer(ctx context.Context, wanted *unstructured.Unstru
 	return found, nil
 }
 
-// Drop deletes the record of a target that is no more.
+// Drop deletes the record of a target that is no more, or that never was. The next one
+// begins with the first fence again. That harms nobody: fences are compared within one
+// record only, see Confirm, and a version is never used twice, so that no write of an
+// older holder fits the new record.
 func (c *Connection) Drop(ctx context.Context, r Record) error {
 	err := patiently(ctx, func(ctx context.Context) error {
 		return c.records().Delete(ctx, recordName(r.Owner), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &r.version}})
@@ -139,9 +170,23 @@ func (c *Connection) Drop(ctx context.Context, r Record) error {
 	case apierrors.IsConflict(err):
 		return ErrLost
 	case err != nil && !apierrors.IsNotFound(err):
-		return c.Fault(ctx, "delete an empty inventory, in the namespace "+plan.System, err)
+		return c.recordFault(ctx, "delete an empty inventory", "delete", err)
 	}
 	return nil
+}
+
+// recordFault is the Fault for what a request for a record ended in. Who may not make it
+// is told what is missing.
+func (c *Connection) recordFault(ctx context.Context, doing, verbs string, err error) error {
+	var fault *Error
+	if errors.As(err, &fault) { // of the namespace
+		return err
+	}
+	err = c.Fault(ctx, doing, err)
+	if errors.As(err, &fault) && fault.Class == Forbidden {
+		fault.Message += fmt.Sprintf("; it needs %s on ConfigMaps in %s", verbs, plan.System)
+	}
+	return err
 }
 
 func (c *Connection) makeSystem(ctx context.Context) error {
@@ -166,6 +211,7 @@ type stored struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	UID       string `json:"uid,omitempty"`
+	Ran       string `json:"ran,omitempty"`
 }
 
 // The fields of a record. The objects are one compressed field: a field for each
@@ -202,7 +248,7 @@ func encodeRecord(r Record) (*unstructured.Unstructured, error) {
 	data[fieldCount] = strconv.Itoa(len(r.Deployed.Objects))
 	entries := make([]stored, len(r.Deployed.Objects))
 	for i, e := range r.Deployed.Objects {
-		entries[i] = stored{e.Ref.Group, e.Ref.Version, e.Ref.Kind, e.Ref.Namespace, e.Ref.Name, e.UID}
+		entries[i] = stored{e.Ref.Group, e.Ref.Version, e.Ref.Kind, e.Ref.Namespace, e.Ref.Name, e.UID, e.Ran}
 	}
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
@@ -217,7 +263,7 @@ func encodeRecord(r Record) (*unstructured.Unstructured, error) {
 }
 
 func decodeRecord(object *unstructured.Unstructured) (Record, error) {
-	r := Record{version: object.GetResourceVersion()}
+	r := Record{version: object.GetResourceVersion(), uid: string(object.GetUID())}
 	data, _, err := unstructured.NestedStringMap(object.Object, "data")
 	if err != nil {
 		return r, fmt.Errorf("read the fields: %w", err)
@@ -243,7 +289,7 @@ func decodeRecord(object *unstructured.Unstructured) (Record, error) {
 	}
 	r.Deployed = &plan.Inventory{Objects: make([]plan.Entry, len(entries))}
 	for i, e := range entries {
-		r.Deployed.Objects[i] = plan.Entry{UID: e.UID, Ref: gitops.ObjectRef{
+		r.Deployed.Objects[i] = plan.Entry{UID: e.UID, Ran: e.Ran, Ref: gitops.ObjectRef{
 			Group: e.Group, Version: e.Version, Kind: e.Kind, Namespace: e.Namespace, Name: e.Name,
 		}}
 	}

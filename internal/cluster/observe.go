@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/davitops/davit/internal/gitops"
@@ -36,7 +34,7 @@ const parallel = 8
 func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error) {
 	s, err := c.serves(ctx)
 	if err == nil && s.stale(q.Objects) {
-		c.Rediscover()
+		c.discovery.forget(s)
 		s, err = c.serves(ctx)
 	}
 	if err != nil {
@@ -63,13 +61,14 @@ func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error
 			facts.Former = append(facts.Former, plan.Observation{Desired: plan.Desired{Ref: e.Ref}, UID: e.UID})
 		}
 	}
+	l := look{Connection: c, served: s, scope: q.Scope}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, list := range [][]plan.Observation{facts.Desired, facts.Former} {
 		for i := range list {
 			o := &list[i]
 			group.Go(func() error {
-				if err := c.observe(inner, s, o, q.Scope); err != nil {
+				if err := l.observe(inner, o); err != nil {
 					return fmt.Errorf("look at %s: %w", o.Ref, err)
 				}
 				return nil
@@ -79,30 +78,70 @@ func (c *Connection) Observe(ctx context.Context, q Question) (plan.Facts, error
 	return facts, group.Wait()
 }
 
-// observe fills in what the cluster says of one object.
-func (c *Connection) observe(ctx context.Context, s *served, o *plan.Observation, scope plan.Scope) error {
-	resource, known := s.resource(o.Ref)
-	if s.broken[o.Ref.Group] && !s.exactly(o.Ref) {
+// Again asks the cluster about one object again, of which it gave an observation.
+func (c *Connection) Again(ctx context.Context, was plan.Observation, scope plan.Scope) (plan.Observation, error) {
+	o := plan.Observation{Desired: was.Desired, UID: was.UID}
+	s, err := c.serves(ctx)
+	if err != nil {
+		return o, err
+	}
+	l := look{Connection: c, served: s, scope: scope}
+	if err := l.observe(ctx, &o); err != nil {
+		return o, fmt.Errorf("look at %s again: %w", o.Ref, err)
+	}
+	return o, nil
+}
+
+// look is one Observe.
+type look struct {
+	*Connection
+	served *served
+	scope  plan.Scope
+	// tired are the kinds of which an object met a busy cluster however often it was
+	// tried. A webhook that is away is away for all of them, and each attempt takes as
+	// long as the cluster waits for it: others of the kind are tried once.
+	tired sync.Map
+}
+
+func (l *look) observe(ctx context.Context, o *plan.Observation) error {
+	kind := plan.KindOf(o.Ref)
+	tries := attempts
+	if _, tired := l.tired.Load(kind); tired {
+		tries = 1
+	}
+	err := l.ask(ctx, o, tries)
+	if o.Refused != nil && o.Refused.Class == plan.Busy {
+		l.tired.Store(kind, true)
+	}
+	return err
+}
+
+// ask fills in what the cluster says of one object.
+func (l *look) ask(ctx context.Context, o *plan.Observation, tries int) error {
+	resource, known := l.served.resource(o.Ref)
+	if l.served.broken[o.Ref.Group] && !l.served.exactly(o.Ref) {
 		o.Problem = ""
 		o.Refused = &plan.Refusal{Class: plan.Busy, Message: fmt.Sprintf("the server of the API group %s does not answer", o.Ref.Group)}
 		return nil
 	}
-	if !known || o.Problem != "" || scope.Refusal(o.Ref) != "" {
+	if !known || o.Problem != "" || l.scope.Refusal(o.Ref) != "" {
 		return nil
 	}
-	objects := dynamic.ResourceInterface(c.objects.Resource(resource))
+	objects := dynamic.ResourceInterface(l.objects.Resource(resource))
 	if o.Ref.Namespace != "" {
-		objects = c.objects.Resource(resource).Namespace(o.Ref.Namespace)
+		objects = l.objects.Resource(resource).Namespace(o.Ref.Namespace)
 	}
 	var live *unstructured.Unstructured
-	err := patiently(ctx, func(ctx context.Context) (err error) {
+	err := trying(ctx, tries, func(ctx context.Context) (err error) {
 		live, err = objects.Get(ctx, o.Ref.Name, metav1.GetOptions{})
 		return err
 	})
 	switch {
 	case apierrors.IsNotFound(err) && isVerdict(err):
 	case err != nil:
-		o.Refused, err = c.Refuse(ctx, o.Ref, err)
+		if o.Refused, err = l.Refuse(ctx, o.Ref, err); err == nil && o.Refused.Class == plan.Rejected {
+			o.Refused.Class = plan.Busy // nothing was sent that could be at fault
+		}
 		return err
 	default:
 		if o.Live, err = json.Marshal(live); err != nil {
@@ -112,18 +151,18 @@ func (c *Connection) observe(ctx context.Context, s *served, o *plan.Observation
 	if o.JSON == nil || o.Pending {
 		return nil // there is nothing to rehearse, or nothing yet to rehearse it in
 	}
-	return c.rehearse(ctx, objects, o)
+	return l.rehearse(ctx, objects, o, tries)
 }
 
 // rehearse makes the dry run of an object.
-func (c *Connection) rehearse(ctx context.Context, objects dynamic.ResourceInterface, o *plan.Observation) error {
+func (l *look) rehearse(ctx context.Context, objects dynamic.ResourceInterface, o *plan.Observation, tries int) error {
 	ctx, warnings := gather(ctx)
-	after, err := Apply(ctx, objects, o.Desired, Write{DryRun: true})
+	after, err := Apply(ctx, objects, o.Desired, Write{DryRun: true, tries: tries})
 	if o.Contested = contested(err); len(o.Contested) > 0 {
-		after, err = Apply(ctx, objects, o.Desired, Write{DryRun: true, Force: true})
+		after, err = Apply(ctx, objects, o.Desired, Write{DryRun: true, Force: true, tries: tries})
 	}
 	if err != nil {
-		o.Refused, err = c.Refuse(ctx, o.Ref, err)
+		o.Refused, err = l.Refuse(ctx, o.Ref, err)
 		return err
 	}
 	o.Warnings = warnings.of(o.Ref)
@@ -156,129 +195,4 @@ func managerIn(message string) string {
 		return "another manager"
 	}
 	return manager
-}
-
-// Write says how an object is applied.
-type Write struct {
-	DryRun bool
-	Force  bool   // take over what other managers own
-	UID    string // the object must still be this one
-	New    bool   // there must be no such object yet
-}
-
-// Apply applies one object on the server's side. It is tried again while the server
-// says that it is busy: applying twice is applying once.
-func Apply(ctx context.Context, objects dynamic.ResourceInterface, d plan.Desired, w Write) (*unstructured.Unstructured, error) {
-	body := d.JSON
-	var err error
-	switch {
-	case w.UID != "":
-		body, err = with(body, "uid", w.UID)
-	case w.New:
-		// No object has this version: one that is there is a conflict, and one that is
-		// not is made.
-		body, err = with(body, "resourceVersion", "1")
-	}
-	if err != nil {
-		return nil, err
-	}
-	options := metav1.PatchOptions{FieldManager: plan.Manager, Force: &w.Force, FieldValidation: metav1.FieldValidationStrict}
-	if w.DryRun {
-		options.DryRun = []string{metav1.DryRunAll}
-	}
-	var result *unstructured.Unstructured
-	err = patiently(ctx, func(ctx context.Context) (err error) {
-		result, err = objects.Patch(ctx, d.Ref.Name, types.ApplyPatchType, body, options)
-		return err
-	})
-	if w.New && apierrors.IsConflict(err) {
-		if uid := made(ctx, objects, d); uid != "" {
-			return Apply(ctx, objects, d, Write{UID: uid})
-		}
-	}
-	return result, err
-}
-
-// made is the UID of an object that was to be new and is there, if it is Davit's for the
-// same owner: then it is that an answer was lost, and not that somebody came first.
-func made(ctx context.Context, objects dynamic.ResourceInterface, d plan.Desired) string {
-	var live *unstructured.Unstructured
-	err := patiently(ctx, func(ctx context.Context) (err error) {
-		live, err = objects.Get(ctx, d.Ref.Name, metav1.GetOptions{})
-		return err
-	})
-	desired := unstructured.Unstructured{}
-	if err != nil || desired.UnmarshalJSON(d.JSON) != nil || live.GetDeletionTimestamp() != nil {
-		return ""
-	}
-	if live.GetAnnotations()[plan.OwnerAnnotation] != desired.GetAnnotations()[plan.OwnerAnnotation] {
-		return ""
-	}
-	return string(live.GetUID())
-}
-
-// Delete deletes one object if it is still this one. That it is gone, or another one
-// has its name by now, is no error: ours is gone.
-func Delete(ctx context.Context, objects dynamic.ResourceInterface, e plan.Entry) error {
-	uid, background := types.UID(e.UID), metav1.DeletePropagationBackground
-	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
-	err := patiently(ctx, func(ctx context.Context) error { return objects.Delete(ctx, e.Ref.Name, options) })
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) && isVerdict(err) {
-		return nil
-	}
-	return err
-}
-
-// with returns an object with one more field in its metadata.
-func with(body json.RawMessage, field, text string) (json.RawMessage, error) {
-	var object, metadata map[string]json.RawMessage
-	err := json.Unmarshal(body, &object)
-	if err == nil {
-		err = json.Unmarshal(object["metadata"], &metadata)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("name the object that is meant: %w", err)
-	}
-	metadata[field] = json.RawMessage(strconv.Quote(text))
-	if object["metadata"], err = json.Marshal(metadata); err != nil {
-		return nil, fmt.Errorf("name the object that is meant: %w", err)
-	}
-	return json.Marshal(object)
-}
-
-// attempts are how often a request is made while the server is busy, or cuts it off,
-// and pause how long the first wait is; each is twice the one before.
-const (
-	attempts = 4
-	pause    = 250 * time.Millisecond
-)
-
-// patiently makes a request, and makes it again while the server is busy. Each
-// attempt has a deadline of its own.
-func patiently(ctx context.Context, request func(context.Context) error) error {
-	for attempt := 1; ; attempt++ {
-		bounded, cancel := context.WithTimeout(ctx, requestTimeout)
-		err := request(bounded)
-		cancel()
-		if err == nil || attempt == attempts || !passing(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause << (attempt - 1)):
-		}
-	}
-}
-
-// passing reports whether an error may be over soon. Of a request that was cut off nobody
-// knows whether it was carried out, so that only what can be done twice is retried.
-func passing(err error) bool {
-	var answer apierrors.APIStatus
-	if !errors.As(err, &answer) {
-		why := reason(err)
-		return why == refused || why == breaksOff
-	}
-	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
-		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }
