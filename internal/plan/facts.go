@@ -12,6 +12,9 @@ type Inventory struct{ Objects []Entry }
 // Entry is one object of an inventory. UID is empty if a deployment wrote the
 // entry before the object and then ended; the mark on the object decides then.
 type Entry struct {
+	// Ran is, of a Job that removes itself, the hash of what was sent: a Job of that
+	// hash has run, and is not run again because it is gone.
+	Ran string
 	Ref gitops.ObjectRef
 	UID string
 	// Version is the resource version that was looked at. It is of a moment, and no

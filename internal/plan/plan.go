@@ -2,6 +2,8 @@ package plan
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,6 +65,7 @@ type Change struct {
 	Warnings      []string
 	Send          json.RawMessage // what is applied; nil if nothing is
 	Live          Entry           // the object in the cluster; no UID if there is none
+	Ran           bool            // it is a Job that has run and is gone; Live is what it was
 }
 
 // Question is what a plan is made of. Key makes the hashes of values in effects:
@@ -157,8 +160,15 @@ func (q Question) desired(o Observation) (Change, error) {
 	if err != nil {
 		return c, err
 	}
+	c.Live.Ran = runHash(o.Ref, desired, o.JSON)
 	if c.Class, c.Reason, err = q.stopped(o, live); c.Class != "" || err != nil {
 		return c, err
+	}
+	if live == nil && c.Live.Ran != "" {
+		if e := q.known(o.Ref); e.UID != "" && e.Ran == c.Live.Ran {
+			c.Class, c.Reason, c.Ran, c.Live = NoOp, "it has run, and removed itself", true, e
+			return c, nil
+		}
 	}
 	c.Send = o.JSON
 	if live == nil {
@@ -174,6 +184,28 @@ func (q Question) desired(o Observation) (Change, error) {
 		return c, errors.New("the object is there, and nothing is known of what becomes of it")
 	}
 	return q.update(c, o, live, after)
+}
+
+// runHash is what tells one run of a Job that removes itself from another; it is empty
+// for everything else.
+func runHash(ref gitops.ObjectRef, desired map[string]any, sent []byte) string {
+	if groupKind(ref) != "batch/Job" || at(desired, "spec")["ttlSecondsAfterFinished"] == nil {
+		return ""
+	}
+	sum := sha256.Sum256(sent)
+	return hex.EncodeToString(sum[:])
+}
+
+// known is the inventory's entry of an object, if there is one.
+func (q Question) known(ref gitops.ObjectRef) Entry {
+	if q.Facts.Inventory != nil {
+		for _, e := range q.Facts.Inventory.Objects {
+			if e.Ref.Identity() == ref.Identity() {
+				return e
+			}
+		}
+	}
+	return Entry{}
 }
 
 // stopped says why an object can't be applied.

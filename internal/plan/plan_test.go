@@ -274,6 +274,36 @@ func TestOneObjectTwice(t *testing.T) {
 	}
 }
 
+// TestJobThatRan holds that a Job is not run again because it is gone, but is if it is
+// another one, or was never made.
+func TestJobThatRan(t *testing.T) {
+	t.Parallel()
+	const job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: shop}, spec: {ttlSecondsAfterFinished: 1, template: %s}}"
+	plan := func(text string, inventory ...Entry) Change {
+		d := prepared(t, text)[0]
+		return made(t, Question{Facts: Facts{Inventory: &Inventory{Objects: inventory}, Desired: []Observation{{Desired: d, After: d.JSON}}}}).Changes[0]
+	}
+	first, other := fmt.Sprintf(job, "a"), fmt.Sprintf(job, "b")
+	ran := plan(first).Live
+	if ran.Ran == "" || plan(first).Class != Create {
+		t.Fatal("a Job that was never made is not created")
+	}
+	ran.UID = "1"
+	if c := plan(first, ran); c.Class != NoOp || c.Reason == "" || c.Send != nil || len(c.Effects) > 0 {
+		t.Errorf("a Job that ran and is gone is to be %s: %s", c.Class, c.Reason)
+	}
+	if c := plan(other, ran); c.Class != Create {
+		t.Errorf("another Job of that name is to be %s", c.Class)
+	}
+	ran.UID = ""
+	if c := plan(first, ran); c.Class != Create {
+		t.Errorf("a Job that was written down and never made is to be %s", c.Class)
+	}
+	if c := plan(strings.Replace(first, "ttlSecondsAfterFinished: 1, ", "", 1)); c.Live.Ran != "" {
+		t.Error("a Job that stays is known by its run")
+	}
+}
+
 // TestFounds holds that neither a namespace nor the definition of a kind is deleted
 // while objects of the target are in it.
 func TestFounds(t *testing.T) {

@@ -16,7 +16,8 @@ var (
 	web   = Owner{Repo: gitops.Repo{Forge: "github", Path: "acme/gitops"}, Path: "apps/web"}
 	kinds = Kinds{
 		{Version: "v1", Kind: "ConfigMap"}: true, {Version: "v1", Kind: "Secret"}: true, {Version: "v1", Kind: "Namespace"}: false,
-		{Version: "v1", Kind: "Service"}: true, {Group: "apps", Version: "v1", Kind: "Deployment"}: true,
+		{Group: "batch", Version: "v1", Kind: "Job"}: true,
+		{Version: "v1", Kind: "Service"}:             true, {Group: "apps", Version: "v1", Kind: "Deployment"}: true,
 		{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}: false,
 		{Group: "acme.example", Version: "v1", Kind: "Sail"}:                             false,
 	}

@@ -4,7 +4,9 @@
 //
 // It never does what was not shown, never prunes after anything went wrong, and
 // never lets two at one target: a lease on the inventory, with a number that grows
-// with each holder, fences off whoever lost it. Killed at any point, it is simply
+// with each holder, fences off whoever lost it. An object is written only in the version
+// that was planned; one that changed since is looked at again, and left alone unless that
+// makes no difference. Killed at any point, it is simply
 // run again; what is done already is then a no-op.
 //
 // Fields that kubectl wrote before a target was adopted are taken over only where
@@ -12,6 +14,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,8 +131,8 @@ const (
 	Kept     ObjectState = "kept"     // to be deleted, and not, because something failed
 )
 
-// Uncovered is the error of a job whose effects were not all shown. Nothing was
-// written.
+// Uncovered is the error of a job whose effects were not all shown. Nothing but the
+// lease was written.
 type Uncovered struct {
 	Plan    plan.Plan
 	Effects []plan.Effect
@@ -139,8 +142,8 @@ func (e *Uncovered) Error() string {
 	return fmt.Sprintf("the cluster has changed: %d effects were not shown, the first on %s", len(e.Effects), e.Effects[0].Object)
 }
 
-// Stopped is the error of a job with objects that can't be applied. Nothing was
-// written.
+// Stopped is the error of a job with objects that can't be applied. Nothing but the
+// lease was written.
 type Stopped struct {
 	Plan    plan.Plan
 	Changes []plan.Change
@@ -150,10 +153,11 @@ func (e *Stopped) Error() string {
 	return fmt.Sprintf("%d objects can't be applied, the first is %s: %s", len(e.Changes), e.Changes[0].Ref, e.Changes[0].Reason)
 }
 
-// Run does a job. Errors, besides Uncovered, Stopped and Held, are those of a
-// cluster or a journal, and the job can be run again.
-func (a Applier) Run(ctx context.Context, j Job) (Result, error) {
-	lease, ctx, err := a.acquire(ctx, j.Owner)
+// Run does a job. Errors, besides Uncovered, Stopped and Held, are ErrExpired, or those
+// of a cluster or a journal, and the job can be run again. Of a cluster, ErrLost and
+// ErrDeleted say what became of the lease.
+func (a Applier) Run(asked context.Context, j Job) (Result, error) {
+	lease, ctx, err := a.acquire(asked, j.Owner)
 	if err != nil {
 		return Result{}, err
 	}
@@ -162,8 +166,8 @@ func (a Applier) Run(ctx context.Context, j Job) (Result, error) {
 		outcomes: map[gitops.ObjectRef]Outcome{}, gone: map[gitops.ObjectRef]bool{}, written: map[gitops.ObjectRef]watch.Expectation{},
 	}
 	result, err := run.do(ctx)
-	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), cluster.ErrLost) {
-		err = cluster.ErrLost // which is why the job was cancelled
+	if errors.Is(err, context.Canceled) && asked.Err() == nil {
+		err = cmp.Or(context.Cause(ctx), err) // which says how the lease was lost
 	}
 	if released := lease.release(context.WithoutCancel(ctx)); err == nil {
 		err = released
@@ -176,6 +180,7 @@ type run struct {
 	Applier
 	job     Job
 	lease   *lease
+	facts   plan.Facts // what the plan was made of
 	plan    plan.Plan
 	resumed bool // the last job of the target did not come to its end
 
@@ -186,12 +191,12 @@ type run struct {
 }
 
 func (r *run) do(ctx context.Context) (Result, error) {
-	facts, err := r.Cluster.Observe(ctx, cluster.Question{Owner: r.job.Owner, Objects: r.job.Objects, Scope: r.job.Scope})
+	var err error
+	r.facts, err = r.Cluster.Observe(ctx, cluster.Question{Owner: r.job.Owner, Objects: r.job.Objects, Scope: r.job.Scope})
 	if err != nil {
 		return Result{}, err
 	}
-	r.plan, err = plan.Make(plan.Question{Owner: r.job.Owner, Facts: facts, Scope: r.job.Scope, Key: r.job.Key, Removed: r.job.Removed})
-	if err != nil {
+	if r.plan, err = plan.Make(r.question(r.facts)); err != nil {
 		return Result{}, err
 	}
 	if stopping := r.plan.Stopping(); len(stopping) > 0 {
@@ -219,6 +224,11 @@ func (r *run) do(ctx context.Context) (Result, error) {
 		return r.result(Interrupted), err
 	}
 	return r.result(state), nil
+}
+
+// question is what a plan of the job is made of.
+func (r *run) question(facts plan.Facts) plan.Question {
+	return plan.Question{Owner: r.job.Owner, Facts: facts, Scope: r.job.Scope, Key: r.job.Key, Removed: r.job.Removed}
 }
 
 // note keeps the two steps around something that is done.

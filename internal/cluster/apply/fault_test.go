@@ -209,7 +209,7 @@ func TestNoCluster(t *testing.T) {
 		rule func(*http.Request) fault
 		says string // the error; empty: the plan is stopped
 	}{
-		{"404 everywhere", func(*http.Request) fault { return fault{code: 404} }, "can't say what it serves"},
+		{"404 everywhere", func(*http.Request) fault { return fault{code: 404} }, "does not answer as a Kubernetes API server"},
 		{"{} everywhere", func(*http.Request) fault { return fault{code: 200} }, "does not answer as a Kubernetes API server"},
 		{"403 everywhere", func(*http.Request) fault { return fault{code: 403} }, "can't say what it serves"},
 		{"403 for inventories", func(r *http.Request) fault {

@@ -16,6 +16,10 @@ import (
 // the last one: what was sent then may take its time to arrive.
 const DefaultLease = time.Minute
 
+// ErrExpired ends a job that could not say in time that it is at work. Somebody else may
+// take over by now, though nobody need have.
+var ErrExpired = errors.New("the lease on this target could not be renewed in time; run it again")
+
 // Held is the error of a job whose target somebody else is at work on.
 type Held struct {
 	Holder string
@@ -41,6 +45,7 @@ type lease struct {
 	saving sync.Mutex // held while the record is written
 	mu     sync.Mutex // never held while anything is asked of the cluster
 	record cluster.Record
+	made   bool // this job made the record
 }
 
 // acquire takes the lease of a target. The context it returns ends when the lease is
@@ -50,10 +55,10 @@ func (a Applier) acquire(ctx context.Context, owner plan.Owner) (*lease, context
 	if err != nil {
 		return nil, nil, err
 	}
-	until := record.Renewed.Add(a.leaseTime())
-	if record.Holder != "" && record.Holder != a.Holder && time.Now().Before(until) {
-		return nil, nil, &Held{Holder: record.Holder, Until: until}
+	if record, err = a.vacant(ctx, record); err != nil {
+		return nil, nil, err
 	}
+	made := !record.Exists()
 	record.Holder = a.Holder
 	record.Fence++
 	record.Renewed = time.Now()
@@ -62,10 +67,44 @@ func (a Applier) acquire(ctx context.Context, owner plan.Owner) (*lease, context
 	}
 	ctx, lose := context.WithCancelCause(ctx)
 	renewal, stop := context.WithCancel(ctx)
-	l := &lease{cluster: a.Cluster, fence: record.Fence, time: a.leaseTime(), lose: lose, stop: stop, record: record}
-	l.expiry = time.AfterFunc(l.left(), func() { lose(cluster.ErrLost) })
+	l := &lease{cluster: a.Cluster, fence: record.Fence, time: a.leaseTime(), lose: lose, stop: stop, record: record, made: made}
+	l.expiry = time.AfterFunc(l.left(), func() { lose(ErrExpired) })
 	l.renewed.Go(func() { l.renew(renewal) })
 	return l, ctx, nil
+}
+
+// vacant returns a record as it is once nobody else is at work, or Held. The clocks of
+// two machines may differ by hours. By one that is ahead, a lease seems to be over that
+// is not, and by one that is behind it is good for much too long: so a record that does
+// not look recent is watched for as long as a lease is good, by our clock alone. Whoever
+// is at work renews it several times in that.
+func (a Applier) vacant(ctx context.Context, record cluster.Record) (cluster.Record, error) {
+	taken := func(r cluster.Record) bool { return r.Holder != "" && r.Holder != a.Holder }
+	if !taken(record) {
+		return record, nil
+	}
+	if age := time.Since(record.Renewed); 0 <= age && age < a.leaseTime() {
+		return record, &Held{Holder: record.Holder, Until: record.Renewed.Add(a.leaseTime())}
+	}
+	tick := time.NewTicker(min(time.Second, a.leaseTime()/16))
+	defer tick.Stop()
+	for begun := time.Now(); time.Since(begun) < a.leaseTime(); {
+		select {
+		case <-ctx.Done():
+			return record, ctx.Err()
+		case <-tick.C:
+		}
+		now, err := a.Cluster.Inventory(ctx, record.Owner)
+		switch {
+		case err != nil:
+			return record, err
+		case !taken(now):
+			return now, nil
+		case !now.Unchanged(record):
+			return record, &Held{Holder: now.Holder, Until: time.Now().Add(a.leaseTime())}
+		}
+	}
+	return record, nil
 }
 
 func (a Applier) leaseTime() time.Duration {
@@ -85,11 +124,16 @@ func (l *lease) renew(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := l.save(ctx, func(*cluster.Record) {}); errors.Is(err, cluster.ErrLost) {
-			l.lose(cluster.ErrLost)
+		if err := l.save(ctx, func(*cluster.Record) {}); errors.Is(err, cluster.ErrLost) || errors.Is(err, cluster.ErrDeleted) {
+			l.lose(err)
 			return
 		}
 	}
+}
+
+// confirm asks the cluster whether the lease is ours still.
+func (l *lease) confirm(ctx context.Context) error {
+	return l.cluster.Confirm(ctx, l.current())
 }
 
 // save changes the record.
@@ -118,23 +162,24 @@ func (l *lease) current() cluster.Record {
 // left is for how long anything may still be written.
 func (l *lease) left() time.Duration { return time.Until(l.current().Renewed.Add(l.time * 3 / 4)) }
 
-// check reports ErrLost once the lease is too old for anything more to be written. The
+// check reports ErrExpired once the lease is too old for anything more to be written. The
 // timer says so too, but not to a process that was stopped, and goes on.
 func (l *lease) check() error {
 	if l.left() <= 0 {
-		return cluster.ErrLost
+		return ErrExpired
 	}
 	return nil
 }
 
-// release gives the lease back. Lost, it is somebody else's already.
+// release gives the lease back. Lost, it is somebody else's already. A record that says
+// nothing, because the job did not come to write anything, goes as it came.
 func (l *lease) release(ctx context.Context) error {
 	l.stop()
 	l.renewed.Wait()
 	defer l.lose(nil)
 	defer l.expiry.Stop()
 	record := l.current()
-	if record.Deployed != nil && len(record.Deployed.Objects) == 0 && record.Removed {
+	if record.Deployed == nil && l.made || record.Deployed != nil && len(record.Deployed.Objects) == 0 && record.Removed {
 		return l.ended(l.cluster.Drop(ctx, record))
 	}
 	return l.ended(l.save(ctx, func(r *cluster.Record) { r.Holder = "" }))

@@ -3,8 +3,10 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ func TestLease(t *testing.T) {
 				t.Fatal(err)
 			}
 			steps := &journal{}
-			r, err := apply.Applier{Cluster: c, Holder: second, Journal: steps}.Run(t.Context(), job)
+			r, err := apply.Applier{Cluster: c, Holder: second, Lease: time.Second, Journal: steps}.Run(t.Context(), job)
 			wants(t, r, err, apply.Done, "ready ConfigMap "+ns+"/c")
 			for _, s := range steps.steps {
 				if s.Fence != 8 {
@@ -128,7 +130,11 @@ func TestLeaseLost(t *testing.T) {
 				}
 			}}}
 			r, err := first.Run(t.Context(), job)
-			if !errors.Is(err, cluster.ErrLost) || r.State == apply.Done {
+			want := cluster.ErrLost
+			if row.cut { // it does not know of the other one
+				want = apply.ErrExpired
+			}
+			if !errors.Is(err, want) || r.State == apply.Done {
 				t.Errorf("the first ended %s, %v: %+v", r.State, err, r.Outcomes)
 			}
 			if diff := cmp.Diff([]string{"c=2"}, found(t, ns)); diff != "" {
@@ -137,6 +143,127 @@ func TestLeaseLost(t *testing.T) {
 			record, err := connect(t, "").Inventory(t.Context(), owner(ns))
 			if err != nil || record.Fence != 2 || record.Holder != "" || !record.Settled {
 				t.Errorf("the record is %+v, %v", record, err)
+			}
+		})
+	}
+}
+
+// TestSkewedClocks holds that a lease is only taken from whoever does not renew it,
+// whatever the clocks of the two say.
+func TestSkewedClocks(t *testing.T) {
+	t.Parallel()
+	const lease = 2 * time.Second
+	for name, skew := range map[string]time.Duration{"a bit ahead": 2 * time.Minute, "ahead": time.Hour, "behind": -time.Hour} {
+		for _, alive := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s %t", name, alive), func(t *testing.T) {
+				t.Parallel()
+				ns := namespace(t, fmt.Sprintf("skewed-%s-%t", strings.ReplaceAll(name, " ", "-"), alive))
+				c := connect(t, "")
+				job := jobOf(t, ns, configs(ns, "c=1"), planOf(t, c, ns, configs(ns, "c=1")))
+				first := func(record cluster.Record) cluster.Record {
+					record.Holder, record.Fence, record.Renewed = "first", 7, time.Now().Add(skew)
+					record, err := c.Save(t.Context(), record)
+					if err != nil {
+						t.Error(err)
+					}
+					return record
+				}
+				record, err := c.Inventory(t.Context(), owner(ns))
+				if err != nil {
+					t.Fatal(err)
+				}
+				record = first(record)
+				var renewing sync.WaitGroup
+				ended := make(chan struct{})
+				if alive {
+					renewing.Go(func() {
+						for tick := time.Tick(lease / 4); ; {
+							select {
+							case <-ended:
+								return
+							case <-tick:
+								record = first(record)
+							}
+						}
+					})
+				}
+				r, err := apply.Applier{Cluster: c, Holder: "second", Lease: lease, Journal: &journal{}}.Run(t.Context(), job)
+				close(ended)
+				renewing.Wait()
+				var held *apply.Held
+				switch {
+				case alive && (!errors.As(err, &held) || held.Holder != "first" || time.Until(held.Until) > lease):
+					t.Errorf("it ended %s, %v", r.State, err)
+				case !alive && (err != nil || r.State != apply.Done):
+					t.Errorf("it ended %s, %v", r.State, err)
+				}
+			})
+		}
+	}
+}
+
+// TestStuck holds up a job in its journal, for shorter than it would learn by itself,
+// while another one of the same holder does the work. What the first one then sends
+// is stale, and writes nothing.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	for name, deployed := range map[string][]string{"changes": {"c=0", "d=0"}, "new": {"d=0"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t, "stuck-"+name)
+			done(t, ns, configs(ns, deployed...))
+			c := connect(t, "")
+			job := jobOf(t, ns, configs(ns, "c=1", "d=0"), planOf(t, c, ns, configs(ns, "c=1", "d=0")))
+			first := applier(c)
+			first.Journal = before("c", func() { done(t, ns, configs(ns, "c=2", "d=2")) })
+			r, err := first.Run(t.Context(), job)
+			if !errors.Is(err, cluster.ErrLost) || r.State != apply.Interrupted {
+				t.Errorf("the first ended %s, %v: %+v", r.State, err, r.Outcomes)
+			}
+			if diff := cmp.Diff([]string{"c=2", "d=2"}, found(t, ns)); diff != "" {
+				t.Errorf("the cluster (-want +got):\n%s", diff)
+			}
+			record, err := c.Inventory(t.Context(), owner(ns))
+			if err != nil || record.Fence != 3 || record.Holder != "" || !record.Settled {
+				t.Errorf("the record is %+v, %v", record, err)
+			}
+		})
+	}
+}
+
+// TestRecordDeleted deletes the record of a target in the midst of a job, which ends; and
+// one that is made anew is not taken for the old one.
+func TestRecordDeleted(t *testing.T) {
+	t.Parallel()
+	for _, anew := range []bool{false, true} {
+		t.Run(fmt.Sprint(anew), func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t, fmt.Sprintf("record-deleted-%t", anew))
+			done(t, ns, configs(ns, "c=0"))
+			c := connect(t, "")
+			job := jobOf(t, ns, configs(ns, "c=1"), planOf(t, c, ns, configs(ns, "c=1")))
+			a := applier(c)
+			want := cluster.ErrDeleted
+			a.Journal = before("c", func() {
+				record, err := c.Inventory(t.Context(), owner(ns))
+				if err != nil {
+					t.Error(err)
+				}
+				remove(t, plan.System, "inventory-"+owner(ns).Key())
+				patch(t, ns, "c", `{"metadata":{"labels":{"x":"y"}}}`) // so that the job asks
+				if anew {
+					want = cluster.ErrLost
+					again := cluster.Record{Owner: record.Owner, Holder: record.Holder, Fence: record.Fence, Renewed: record.Renewed}
+					if _, err := c.Save(t.Context(), again); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if r, err := a.Run(t.Context(), job); !errors.Is(err, want) || r.State != apply.Interrupted {
+				t.Errorf("it ended %s, %v: %+v", r.State, err, r.Outcomes)
+			}
+			if diff := cmp.Diff([]string{"c=0"}, found(t, ns)); diff != "" {
+				t.Errorf("the cluster (-want +got):\n%s", diff)
 			}
 		})
 	}

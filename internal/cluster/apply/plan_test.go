@@ -400,7 +400,7 @@ func TestHiddenInventory(t *testing.T) {
 	}
 	_, err := applier(engineer).Run(t.Context(), jobOf(t, ns, configs(ns, "stays"), p))
 	var fault *cluster.Error
-	if !errors.As(err, &fault) || fault.Class != cluster.Forbidden {
+	if !errors.As(err, &fault) || fault.Class != cluster.Forbidden || !strings.Contains(fault.Message, "needs get on ConfigMaps in davit-system") {
 		t.Errorf("the apply ended with %v", err)
 	}
 }

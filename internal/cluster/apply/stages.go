@@ -35,6 +35,7 @@ func (r *run) present(passes func(plan.Change) bool) []plan.Entry {
 		e := c.Live
 		if w, written := r.written[c.Ref]; written {
 			e = w.Entry
+			e.Ran = c.Live.Ran
 		}
 		entries = append(entries, e)
 	}
@@ -74,10 +75,9 @@ func (r *run) apply(ctx context.Context, c plan.Change) error {
 			r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Refused, Message: "the cluster does not serve its kind"})
 			return "", nil
 		}
-		write := cluster.Write{UID: c.Live.UID, New: c.Live.UID == "", Force: len(c.TakenFrom) > 0}
-		written, err := cluster.Apply(ctx, objects, plan.Desired{Ref: c.Ref, JSON: c.Send}, write)
-		if err != nil {
-			return "", r.refuse(ctx, c, err)
+		written, err := r.write(ctx, objects, c)
+		if written == nil {
+			return "", err
 		}
 		r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Applied})
 		r.mu.Lock()
@@ -169,7 +169,7 @@ func founds(c plan.Change) bool {
 // and after a job that did not come to its end for everything, since that one may
 // have written it.
 func (r *run) awaited(c plan.Change) bool {
-	return c.Class.Writes() || r.resumed && c.Class == plan.NoOp
+	return c.Class.Writes() || r.resumed && c.Class == plan.NoOp && !c.Ran
 }
 
 // await waits for those of some changes that pass to be ready.
@@ -299,8 +299,8 @@ func (r *run) delete(ctx context.Context, c plan.Change) error {
 			return "", err
 		}
 		if served {
-			if err := cluster.Delete(ctx, objects, c.Live); err != nil {
-				return "", r.refuse(ctx, c, err)
+			if asked, err := r.remove(ctx, objects, c); !asked {
+				return "", err
 			}
 		}
 		r.set(Outcome{Ref: c.Ref, Class: c.Class, State: Deleting})

@@ -339,8 +339,9 @@ func TestMeanwhile(t *testing.T) {
 		{name: "deleted", deployed: "c=1", early: func(ns string) { remove(t, ns, "c") }},
 		{name: "made", early: func(ns string) { create(t, ns, "c") }, want: "c="},
 		{name: "late drift", deployed: "c=1", late: func(ns string) { patch(t, ns, "c", taken) }, state: apply.Interrupted, want: "c=somebody's", saying: `conflict with "somebody"`},
-		{name: "deleted late", deployed: "c=1", late: func(ns string) { remove(t, ns, "c") }, state: apply.Interrupted, saying: "uid"},
-		{name: "made late", late: func(ns string) { create(t, ns, "c") }, state: apply.Interrupted, want: "c=", saying: "has been modified"},
+		{name: "deleted late", deployed: "c=1", late: func(ns string) { remove(t, ns, "c") }, state: apply.Interrupted, saying: "it changed since it was planned"},
+		{name: "made late", late: func(ns string) { create(t, ns, "c") }, state: apply.Interrupted, want: "c=", saying: "it changed since it was planned"},
+		{name: "marked late", deployed: "c=1", late: func(ns string) { patch(t, ns, "c", `{"metadata":{"labels":{"x":"y"}}}`) }, state: apply.Done, want: "c=2"},
 		{name: "nothing", deployed: "c=1", state: apply.Done, want: "c=2"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -369,6 +370,9 @@ func TestMeanwhile(t *testing.T) {
 			}
 			if got := writes(t, ns); row.state == "" && got != written {
 				t.Errorf("it sent %d requests that write", got-written)
+			}
+			if record, err := c.Inventory(t.Context(), owner(ns)); err != nil || record.Exists() != (row.deployed != "" || row.state != "") {
+				t.Errorf("there is a record: %t, %v", record.Exists(), err)
 			}
 			if got := strings.Join(found(t, ns), " "); got != row.want {
 				t.Errorf("the cluster holds %q, not %q", got, row.want)
@@ -615,5 +619,37 @@ func TestSecrets(t *testing.T) {
 				t.Errorf("it is %s: %s", p.Changes[0].Class, p.Changes[0].Reason)
 			}
 		})
+	}
+}
+
+// TestJobRunsOnce holds that a Job that removes itself once it has run is not run again
+// by the next apply.
+func TestJobRunsOnce(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t, "job-once")
+	job := strings.ReplaceAll(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, namespace: NS}
+spec:
+  ttlSecondsAfterFinished: 0
+  template: {spec: {restartPolicy: Never, containers: [{name: a, image: "registry.example/a:1"}]}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c, namespace: NS}
+`, "NS", ns)
+	done(t, ns, job)
+	playground.Kubectl(t, "", "wait", "--for=delete", "job/migrate", "-n", ns, "--timeout=30s")
+	for range 2 { // what the inventory knows of it lasts
+		p := planOf(t, connect(t, ""), ns, job)
+		if diff := cmp.Diff([]string{"no-op ConfigMap job-once/c", "no-op batch/Job job-once/migrate"}, classes(p)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		done(t, ns, job)
+	}
+	p := planOf(t, connect(t, ""), ns, strings.Replace(job, "a:1", "a:2", 1))
+	if diff := cmp.Diff([]string{"no-op ConfigMap job-once/c", "create batch/Job job-once/migrate"}, classes(p)); diff != "" {
+		t.Errorf("another Job of that name (-want +got):\n%s", diff)
 	}
 }
