@@ -2,12 +2,13 @@
 // was shown, writes the union of old and new inventory before it touches anything,
 // applies in the order in which objects need each other, waits, and prunes last.
 //
-// It never does what was not shown, never prunes after anything went wrong, and
-// never lets two at one target: a lease on the inventory, with a number that grows
-// with each holder, fences off whoever lost it. An object is written only in the version
-// that was planned; one that changed since is looked at again, and left alone unless that
-// makes no difference. Killed at any point, it is simply
-// run again; what is done already is then a no-op.
+// It never does what was not shown, and never prunes after anything went wrong. A lease
+// on the inventory, with a number that grows with each holder, keeps others away; an
+// object is written only in the version that was planned, and one that changed since is
+// looked at again under the same lease, and left alone unless that makes no difference.
+// Two processes of one installation are the one case it does not rule out: for a quarter
+// of a lease, the elder may still write what the younger left as it was. Killed at any
+// point, a job is simply run again; what is done already is then a no-op.
 //
 // Fields that kubectl wrote before a target was adopted are taken over only where
 // the manifests name them; what kubectl alone had set stays.
