@@ -61,7 +61,7 @@ func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, er
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	r := room{
-		watcher: w, expected: expected, current: make([]Status, len(expected)), open: len(expected),
+		watcher: w, expected: expected, current: make([]Status, len(expected)), seen: make([]bool, len(expected)), open: len(expected),
 		settled: make(chan struct{}), forbidden: make(chan struct{}), faults: map[gitops.ObjectRef]error{},
 	}
 	for i, e := range expected {
@@ -107,6 +107,7 @@ type room struct {
 	forbidden chan struct{} // closed when a watch is forbidden
 
 	mu       sync.Mutex
+	seen     []bool // which objects the watch has shown: of these it shows the end too
 	current  []Status
 	open     int
 	faults   map[gitops.ObjectRef]error // by place: why it can't be watched at the moment
@@ -242,6 +243,9 @@ func (r *room) handler(byName map[string]int) cache.ResourceEventHandler {
 
 // saw takes in one state of an object.
 func (r *room) saw(i int, object *unstructured.Unstructured) {
+	r.mu.Lock()
+	r.seen[i] = true
+	r.mu.Unlock()
 	e := r.expected[i]
 	same := e.UID == "" || string(object.GetUID()) == e.UID
 	switch {
@@ -270,9 +274,15 @@ func (r *room) removed(i int, last *unstructured.Unstructured, final bool) {
 	}
 }
 
-// absent takes in that there is no such object. One that was there once was deleted
-// since; any other is yet to come.
+// absent takes in that there is no such object. One that was there before the watch
+// began was deleted since; any other is yet to come.
 func (r *room) absent(i int) {
+	r.mu.Lock()
+	seen := r.seen[i]
+	r.mu.Unlock()
+	if seen {
+		return // it was deleted just now, which the watch tells with its last state
+	}
 	if e := r.expected[i]; e.Gone || e.UID != "" {
 		r.removed(i, e.Last, false)
 	}
