@@ -67,6 +67,8 @@ func (p *process) classify(status syscall.WaitStatus, state *os.ProcessState, li
 			return Crash
 		case state.UserTime()+state.SystemTime() >= lim.CPU*9/10:
 			return Timeout // the limit counts ticks, which are not exactly what this sums
+		case state.UserTime()+state.SystemTime() >= lim.CPU/2 && p.peak < uint64(lim.Resident)/2:
+			return Timeout // on a busy machine ticks run ahead, and it was not large
 		}
 		return Memory // who else kills a worker is the kernel, short of memory
 	}
