@@ -18,13 +18,9 @@ import (
 	"github.com/davitops/davit/internal/cluster/apply"
 	"github.com/davitops/davit/internal/cluster/clustertest"
 	"github.com/davitops/davit/internal/fleet"
-	davitgit "github.com/davitops/davit/internal/git"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
 	"github.com/davitops/davit/internal/plan"
-	"github.com/davitops/davit/internal/render"
-	"github.com/davitops/davit/internal/target"
-	"github.com/davitops/davit/internal/worker"
 )
 
 // unserved are kinds whose objects make an API server ask a service that does not run
@@ -84,33 +80,11 @@ func (r renderedTarget) definitions() int {
 // deployable are the targets of a history's last commit that render.
 func deployable(t *testing.T, bundle string) []renderedTarget {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "repository")
-	git(t, ".", "clone", "--quiet", "--branch", "main", bundle, dir)
-	repository, err := davitgit.Open(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = repository.Close() }()
-	pool, err := worker.NewPool(worker.Options{Command: []string{program, "render-worker"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = pool.Close() }()
-	files, err := repository.Tree(t.Context(), git(t, dir, "rev-parse", "HEAD"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	markers := map[target.MarkerKey]target.Marker{}
-	for _, e := range target.Markers(files.Entries()) {
-		data, err := repository.Read(t.Context(), e.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		markers[target.KeyOf(e)] = target.DecodeMarker(e.Path, data)
-	}
+	dir, repository, renderer := history(t, bundle)
+	files, _, all := discovered(t, repository, git(t, dir, "rev-parse", "HEAD"))
 	var targets []renderedTarget
-	for _, found := range target.Discover(files.Entries(), markers, target.Config{}).Targets {
-		rendering, _, err := render.Client{Runner: pool, Domain: "test"}.Render(t.Context(), files, found, nil)
+	for _, found := range all {
+		rendering, _, err := renderer.Render(t.Context(), files, found, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	davitgit "github.com/davitops/davit/internal/git"
+	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/render"
 	"github.com/davitops/davit/internal/target"
 	"github.com/davitops/davit/internal/worker"
@@ -62,22 +63,11 @@ func TestCorpus(t *testing.T) {
 func TestReach(t *testing.T) {
 	for _, bundle := range corpus(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(bundle), ".bundle"), func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "repository")
-			git(t, ".", "clone", "--quiet", "--branch", "main", bundle, dir)
-			repository, err := davitgit.Open(t.Context(), dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = repository.Close() }()
-			pool, err := worker.NewPool(worker.Options{Command: []string{program, "render-worker"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = pool.Close() }()
+			dir, repository, renderer := history(t, bundle)
 			commits := strings.Fields(git(t, dir, "rev-list", "--first-parent", "HEAD"))
 			checked := 0
 			for i := 0; i < len(commits); i += 50 {
-				checked += checkReach(t, repository, render.Client{Runner: pool, Domain: "test"}, commits[i])
+				checked += checkReach(t, repository, renderer, commits[i])
 			}
 			if t.Logf("%d questions, all within reach", checked); checked == 0 {
 				t.Error("nothing was checked")
@@ -86,7 +76,26 @@ func TestReach(t *testing.T) {
 	}
 }
 
-func checkReach(t *testing.T, repository *davitgit.Repository, renderer render.Client, commit string) int {
+// history clones a bundle, and gives what renders it.
+func history(t *testing.T, bundle string) (string, *davitgit.Repository, render.Client) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "repository")
+	git(t, ".", "clone", "--quiet", "--branch", "main", bundle, dir)
+	repository, err := davitgit.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = repository.Close() })
+	pool, err := worker.NewPool(worker.Options{Command: []string{program, "render-worker"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	return dir, repository, render.Client{Runner: pool, Domain: "test"}
+}
+
+// discovered are the targets of a commit, and what they were found by.
+func discovered(t *testing.T, repository *davitgit.Repository, commit string) (*davitgit.Tree, map[target.MarkerKey]target.Marker, []gitops.Target) {
 	t.Helper()
 	files, err := repository.Tree(t.Context(), commit)
 	if err != nil {
@@ -100,8 +109,14 @@ func checkReach(t *testing.T, repository *davitgit.Repository, renderer render.C
 		}
 		markers[target.KeyOf(e)] = target.DecodeMarker(e.Path, data)
 	}
+	return files, markers, target.Discover(files.Entries(), markers, target.Config{}).Targets
+}
+
+func checkReach(t *testing.T, repository *davitgit.Repository, renderer render.Client, commit string) int {
+	t.Helper()
+	files, markers, targets := discovered(t, repository, commit)
 	checked := 0
-	for _, found := range target.Discover(files.Entries(), markers, target.Config{}).Targets {
+	for _, found := range targets {
 		reach, known, err := target.ReachOf(found, files, markers)
 		if err != nil || !known {
 			t.Logf("%s: %s: the reach is not known from names: %v", commit[:7], found.Path, err)

@@ -88,7 +88,11 @@ func (f planFlags) fleet(ctx context.Context, t terminal, repository *git.Reposi
 	if err != nil {
 		return nil, err
 	}
-	key, err := config.Key(keyFile(t))
+	file, err := keyFile(t)
+	if err != nil {
+		return nil, err
+	}
+	key, err := config.Key(file)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +150,7 @@ func repoOf(remote string) (gitops.Repo, bool) {
 	}
 	host = host[strings.LastIndexByte(host, '@')+1:]
 	path = strings.TrimSuffix(strings.Trim(path, "/"), ".git")
-	if !found || host == "" || path == "" || strings.ContainsAny(host+path, `\\`) || strings.Contains(host, "/") {
+	if !found || host == "" || path == "" || strings.Contains(host+path, `\`) || strings.Contains(host, "/") {
 		return gitops.Repo{}, false
 	}
 	switch host = strings.ToLower(host); host {
@@ -158,17 +162,18 @@ func repoOf(remote string) (gitops.Repo, bool) {
 	return gitops.Repo{Forge: host, Path: path}, true
 }
 
-// keyFile is where the key is kept with which this user's digests are made.
-func keyFile(t terminal) string {
+// keyFile is where the key is kept with which this user's digests are made: never in a
+// place that others can write, who would then know it.
+func keyFile(t terminal) (string, error) {
 	state := t.env("XDG_STATE_HOME")
-	if state == "" {
+	if !filepath.IsAbs(state) { // the specification has relative ones ignored
 		home, err := os.UserHomeDir()
 		if err != nil {
-			home = os.TempDir()
+			return "", usage("find a place for the key of digests: %w; set HOME, or XDG_STATE_HOME", err)
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	return filepath.Join(state, "davit", "key")
+	return filepath.Join(state, "davit", "key"), nil
 }
 
 // openRepository opens the repository that a directory is in.

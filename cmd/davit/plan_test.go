@@ -33,3 +33,19 @@ func TestRepoOf(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyFile keeps the key where only its user writes, or nowhere.
+func TestKeyFile(t *testing.T) {
+	for _, row := range []struct{ state, home, want string }{
+		{"/state", "/home/me", "/state/davit/key"},
+		{"", "/home/me", "/home/me/.local/state/davit/key"},
+		{"relative", "/home/me", "/home/me/.local/state/davit/key"},
+		{"", "", ""},
+	} {
+		t.Setenv("HOME", row.home)
+		got, err := keyFile(terminal{env: func(string) string { return row.state }})
+		if got != row.want || (err != nil) != (row.want == "") {
+			t.Errorf("state %q, home %q: %q, %v", row.state, row.home, got, err)
+		}
+	}
+}

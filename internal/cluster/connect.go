@@ -139,18 +139,6 @@ func noContext(name string, config api.Config, files []string) error {
 	return fmt.Errorf("the kubeconfig has no context %s; it has: %s", name, strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", "))
 }
 
-// Kubernetes is the cluster's version, "1.36", or empty if it does not answer.
-func (c *Connection) Kubernetes(ctx context.Context) string {
-	if ctx.Err() != nil {
-		return ""
-	}
-	version, err := c.discovery.client.ServerVersion()
-	if err != nil {
-		return ""
-	}
-	return version.Major + "." + strings.TrimRight(version.Minor, "+")
-}
-
 func (o Options) loading() clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	if o.Kubeconfig != "" {

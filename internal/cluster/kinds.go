@@ -26,6 +26,7 @@ type served struct {
 	kinds     plan.Kinds
 	resources map[gitops.ObjectRef]schema.GroupVersionResource // by plan.KindOf, and, for a kind's preferred version, without version
 	broken    map[string]bool                                  // groups whose own server does not answer
+	version   string                                           // of Kubernetes, "1.36"; empty if it does not say
 	asked     time.Time
 }
 
@@ -153,8 +154,20 @@ func (c *Connection) discover(ctx context.Context) (*served, error) {
 	if !s.exactly(gitops.ObjectRef{Version: "v1", Kind: "Namespace"}) { // any web server may answer, with 404 too
 		return nil, &Error{Class: Broken, Cluster: c.name, Message: "does not answer as a Kubernetes API server; is its address right?"}
 	}
+	if version, err := c.discovery.client.ServerVersion(); err == nil {
+		s.version = version.Major + "." + strings.TrimRight(version.Minor, "+")
+	}
 	s.broken, s.asked = broken, time.Now()
 	return s, nil
+}
+
+// Kubernetes is the cluster's version, "1.36", or empty if it does not answer.
+func (c *Connection) Kubernetes(ctx context.Context) string {
+	s, err := c.serves(ctx)
+	if err != nil {
+		return ""
+	}
+	return s.version
 }
 
 func readServed(lists []*metav1.APIResourceList) (*served, error) {

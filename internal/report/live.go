@@ -29,7 +29,7 @@ type Unplanned struct {
 type Planned struct {
 	Class    string   `json:"class"`
 	Risks    []string `json:"risks"`
-	Reason   string   `json:"reason,omitempty"`   // why it is blocked, invalid or forgotten
+	Reason   string   `json:"reason,omitempty"`   // why it is of its class, where the diff does not say it
 	Live     string   `json:"live"`               // as Diff, between the cluster and what it will hold
 	Takes    []string `json:"takes,omitempty"`    // "field from manager", of fields that others manage
 	Others   int      `json:"others,omitempty"`   // fields that defaults and webhooks change besides

@@ -80,6 +80,10 @@ func TestKubernetes(t *testing.T) {
 	if got := s.kubernetes(t.Context(), Question{}, d); got != "1.30" {
 		t.Errorf("it is judged by %q", got)
 	}
+	d.plans = map[string]planned{"apps@new": {problem: &plan.Problem{Code: plan.Unavailable}}}
+	if got := s.kubernetes(t.Context(), Question{}, d); got != "1.9" {
+		t.Errorf("a cluster that does not answer is asked again: %q", got)
+	}
 	if got := s.kubernetes(t.Context(), Question{Kubernetes: "1.28"}, d); got != "1.28" {
 		t.Errorf("what was asked for is not taken: %q", got)
 	}

@@ -184,7 +184,10 @@ func (s Surveyor) kubernetes(ctx context.Context, q Question, d *directory) stri
 		return q.Kubernetes
 	}
 	latest, newest := "", -1
-	for _, t := range d.targets() {
+	for name, t := range d.targets() {
+		if d.plans[name].problem != nil {
+			continue // it does not go anywhere, or nobody answers there
+		}
 		version := s.Planner.Kubernetes(ctx, t)
 		_, minor, _ := strings.Cut(version, ".")
 		if number, err := strconv.Atoi(minor); err == nil && number > newest {
