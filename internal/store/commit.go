@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/davitops/davit/internal/ledger"
+)
+
+// Commit commits a batch, whole or not at all. It answers ledger.ErrConflict if a row
+// is no longer as it was read.
+func (s *Store) Commit(ctx context.Context, b ledger.Batch) error {
+	return s.commit(ctx, b, nil)
+}
+
+// commit commits a batch together with what also does in the same transaction.
+func (s *Store) commit(ctx context.Context, b ledger.Batch, also func(*sql.Tx) error) error {
+	var queues []string
+	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
+		w := writer{ctx: ctx, tx: tx, store: s}
+		for _, write := range []func(ledger.Batch) error{w.commands, w.pulls, w.effects, w.delivered, w.heard} {
+			if err := write(b); err != nil {
+				return err
+			}
+		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		queues, err = s.add(ctx, tx, append(w.steps, b.Steps...))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	s.driver.nudge(queues...)
+	return nil
+}
+
+// writer writes the rows of one batch.
+type writer struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	store *Store
+	steps []ledger.Step // that the rows ask for
+}
+
+// exec returns how many rows a statement changed.
+func (w *writer) exec(statement string, args ...any) (int64, error) {
+	result, err := w.tx.ExecContext(w.ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (w *writer) commands(b ledger.Batch) error {
+	for _, c := range b.Commands {
+		data, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		n, err := w.exec("INSERT INTO commands (forge, comment, pull, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+			c.Forge, c.Comment, c.Pull, c.At.UnixMilli(), string(data))
+		if err != nil {
+			return fmt.Errorf("write the command of the comment %s: %w", c.Comment, err)
+		}
+		if n == 0 {
+			return fmt.Errorf("write the command of the comment %s: %w", c.Comment, ledger.ErrConflict)
+		}
+	}
+	return nil
+}
+
+func (w *writer) pulls(b ledger.Batch) error {
+	for _, p := range b.Pulls {
+		expected := p.Version
+		p.Version++
+		data, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		statement := "UPDATE pulls SET repo = $2, state = $3, version = version + 1, data = $4 WHERE name = $1 AND version = $5"
+		if expected == 0 {
+			statement = "INSERT INTO pulls (name, repo, state, version, data) VALUES ($1, $2, $3, $5 + 1, $4) ON CONFLICT DO NOTHING"
+		}
+		n, err := w.exec(statement, p.Name(), p.Repo.String(), string(p.State), string(data), expected)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", p.Name(), err)
+		}
+		if n == 0 {
+			return fmt.Errorf("write %s: %w", p.Name(), ledger.ErrConflict)
+		}
+	}
+	return nil
+}
+
+// effects writes what is to be delivered. What is as it was already is no new version.
+func (w *writer) effects(b ledger.Batch) error {
+	for _, e := range b.Effects {
+		e.Version, e.Written, e.Artefact = 0, 0, "" // they have columns of their own
+		data, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		n, err := w.exec(`INSERT INTO effects (key, version, changed, data) VALUES ($1, 1, $2, $3)
+			ON CONFLICT (key) DO UPDATE SET version = effects.version + 1, changed = $2, data = $3, refused = ''
+			WHERE effects.data <> $3 OR effects.refused <> ''`, e.Key, w.store.Now().UnixMilli(), string(data))
+		if err != nil {
+			return fmt.Errorf("write the effect %s: %w", e.Key, err)
+		}
+		if n > 0 {
+			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: e.Key, Cause: cause(w.ctx)})
+		}
+	}
+	return nil
+}
+
+// delivered notes what was written, and asks for what was decided meanwhile.
+func (w *writer) delivered(b ledger.Batch) error {
+	for _, d := range b.Delivered {
+		if _, err := w.exec(`UPDATE effects SET written = $2, artefact = CASE WHEN $3 = '' THEN artefact ELSE $3 END, refused = $4
+			WHERE key = $1 AND written < $2`, d.Key, d.Version, d.Artefact, d.Refused); err != nil {
+			return fmt.Errorf("write the effect %s: %w", d.Key, err)
+		}
+		var behind bool
+		err := w.tx.QueryRowContext(w.ctx, "SELECT written < version FROM effects WHERE key = $1", d.Key).Scan(&behind)
+		if err != nil {
+			return fmt.Errorf("read the effect %s: %w", d.Key, err)
+		}
+		if behind {
+			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: d.Key, Cause: cause(w.ctx)})
+		}
+	}
+	return nil
+}
+
+func (w *writer) heard(b ledger.Batch) error {
+	for _, h := range b.Heard {
+		if _, err := w.exec("UPDATE deliveries SET state = $2, error = $3 WHERE key = $1", h.Key, string(h.State), h.Error); err != nil {
+			return fmt.Errorf("write the delivery %s: %w", h.Key, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/davitops/davit/internal/ledger"
+)
+
+// Work does a step: it gathers, decides, and returns the decision, which is committed
+// together with the end of the step. Nothing is committed if it returns an error; it
+// is asked again later then, at once after a conflict, and never after
+// *ledger.Hopeless. last says that it will not be asked again whatever it returns.
+type Work func(ctx context.Context, step ledger.Step, last bool) (ledger.Batch, error)
+
+// job is a step in River's queue.
+type job struct {
+	Step  ledger.Kind `json:"step" river:"unique"`
+	Key   string      `json:"key" river:"unique"`
+	Turn  int64       `json:"turn" river:"unique"`
+	Cause string      `json:"cause"`
+}
+
+// Kind is one for all steps: what differs is said by habits.
+func (job) Kind() string { return "step" }
+
+// habit is how steps of a kind are worked.
+type habit struct {
+	queue    string
+	timeout  time.Duration
+	attempts int // the first one, and those after an error
+}
+
+// heavy is the queue of what takes a processor for seconds, so that hearing and
+// delivering never wait for it.
+const heavy = "heavy"
+
+// What writes to a forge is tried for a day: nothing that was decided may be lost to an
+// outage.
+var habits = map[ledger.Kind]habit{
+	ledger.Hear:      {river.QueueDefault, time.Minute, 50},
+	ledger.Look:      {river.QueueDefault, time.Minute, 50},
+	ledger.Review:    {heavy, 15 * time.Minute, 6},
+	ledger.Deliver:   {river.QueueDefault, 2 * time.Minute, 1500},
+	ledger.Redeliver: {river.QueueDefault, 5 * time.Minute, 3},
+	ledger.Inspect:   {river.QueueDefault, 5 * time.Minute, 20},
+	ledger.List:      {river.QueueDefault, 5 * time.Minute, 20},
+	ledger.Prune:     {river.QueueDefault, 5 * time.Minute, 3},
+}
+
+// unfinished are the states of a step that will still be worked. A running one is
+// among them: what it commits says by itself that it has to be done again.
+var unfinished = []rivertype.JobState{
+	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+	rivertype.JobStateRunning, rivertype.JobStateScheduled,
+}
+
+func (s *Store) options(step ledger.Step) *river.InsertOpts {
+	return &river.InsertOpts{
+		Queue: habits[step.Kind].queue, MaxAttempts: habits[step.Kind].attempts, ScheduledAt: step.At,
+		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished},
+	}
+}
+
+// add adds steps in a transaction, and returns the queues that they are in. The
+// steps' own cause holds, or that of the step that is being worked.
+func (s *Store) add(ctx context.Context, tx *sql.Tx, steps []ledger.Step) (queues []string, err error) {
+	if len(steps) == 0 {
+		return nil, nil
+	}
+	var jobs []river.InsertManyParams
+	for _, step := range steps {
+		if step.Cause == "" {
+			step.Cause = cause(ctx)
+		}
+		if queue := habits[step.Kind].queue; !slices.Contains(queues, queue) {
+			queues = append(queues, queue)
+		}
+		jobs = append(jobs, river.InsertManyParams{
+			Args: job{Step: step.Kind, Key: step.Key, Turn: step.Turn, Cause: step.Cause}, InsertOpts: s.options(step),
+		})
+	}
+	if _, err := s.insert.InsertManyTx(ctx, tx, jobs); err != nil {
+		return nil, fmt.Errorf("add steps: %w", err)
+	}
+	return queues, nil
+}
+
+// causeKey is the context's key of the delivery that a step goes back to.
+type causeKey struct{}
+
+func cause(ctx context.Context) string {
+	text, _ := ctx.Value(causeKey{}).(string)
+	return text
+}
+
+// Periodic is a step that is done again and again, and first when Run begins.
+type Periodic struct {
+	Step  ledger.Step
+	Every time.Duration
+}
+
+// Run works on steps until ctx is done, and then waits for those that are being
+// worked. It answers ErrTaken if another process does already.
+func (s *Store) Run(ctx context.Context, work Work, periodic ...Periodic) error {
+	free, err := s.take(ctx)
+	if err != nil {
+		return fmt.Errorf("work on %s: %w", s.file, err)
+	}
+	defer free()
+	client, err := s.worker(work, periodic)
+	if err != nil {
+		return fmt.Errorf("start the queue: %w", err)
+	}
+	// Steps end in their own time, not when ctx does.
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start the queue: %w", err)
+	}
+	<-ctx.Done()
+	return stop(context.WithoutCancel(ctx), client)
+}
+
+// How long steps have to end when Davit stops: first by themselves, then when they are
+// told to. What is killed after that is done again.
+const (
+	grace   = 5 * time.Second
+	orderly = 5 * time.Second
+)
+
+func stop(ctx context.Context, client *river.Client[*sql.Tx]) error {
+	patient, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if client.Stop(patient) == nil {
+		return nil
+	}
+	impatient, cancel := context.WithTimeout(ctx, orderly)
+	defer cancel()
+	return client.StopAndCancel(impatient)
+}
+
+// take makes this the one process that works, and gives back what a killed one left
+// half done. SQLite itself keeps the lock, so that it ends with the process.
+func (s *Store) take(ctx context.Context) (free func(), err error) {
+	db, err := sql.Open("sqlite", address(s.file+".lock")+"?_txlock=exclusive&_pragma=busy_timeout(0)")
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return nil, errors.Join(ErrTaken, err, db.Close())
+	}
+	free = func() { _, _ = tx.Rollback(), db.Close() }
+	_, err = s.write.ExecContext(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'")
+	if err != nil {
+		free()
+		return nil, fmt.Errorf("give back steps: %w", err)
+	}
+	return free, nil
+}
+
+func (s *Store) worker(work Work, periodic []Periodic) (*river.Client[*sql.Tx], error) {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &stepper{store: s, work: work}); err != nil {
+		return nil, err
+	}
+	var again []*river.PeriodicJob
+	for _, p := range periodic {
+		again = append(again, river.NewPeriodicJob(river.PeriodicInterval(p.Every), func() (river.JobArgs, *river.InsertOpts) {
+			return job{Step: p.Step.Kind, Key: p.Step.Key, Turn: p.Step.Turn}, s.options(p.Step)
+		}, &river.PeriodicJobOpts{RunOnStart: true}))
+	}
+	return river.NewClient[*sql.Tx](s.driver, &river.Config{
+		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: time.Second,
+		CompletedJobRetentionPeriod: time.Hour,
+		Logger:                      s.quiet(), Workers: workers, PeriodicJobs: again,
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 16}, heavy: {MaxWorkers: max(2, runtime.NumCPU())}},
+	})
+}
+
+// stepper works on steps.
+type stepper struct {
+	river.WorkerDefaults[job]
+	store *Store
+	work  Work
+}
+
+// Timeout is the step's own.
+func (w *stepper) Timeout(j *river.Job[job]) time.Duration { return habits[j.Args.Step].timeout }
+
+// NextRetry waits twice as long each time, up to a minute.
+func (w *stepper) NextRetry(j *river.Job[job]) time.Time {
+	return w.store.Now().Add(min(time.Minute, time.Second<<min(j.Attempt-1, 6)))
+}
+
+// conflicts is how often a step is decided anew at once because rows changed under it.
+const conflicts = 5
+
+func (w *stepper) Work(ctx context.Context, j *river.Job[job]) error {
+	ctx = context.WithValue(ctx, causeKey{}, j.Args.Cause)
+	step := ledger.Step{Kind: j.Args.Step, Key: j.Args.Key, Turn: j.Args.Turn, Cause: j.Args.Cause}
+	var err error
+	for range conflicts {
+		if err = w.once(ctx, j, step); !errors.Is(err, ledger.ErrConflict) {
+			break
+		}
+	}
+	var later *ledger.Later
+	var hopeless *ledger.Hopeless
+	switch {
+	case errors.As(err, &later):
+		return river.JobSnooze(max(0, later.Until.Sub(w.store.Now())))
+	case errors.As(err, &hopeless):
+		return river.JobCancel(err)
+	}
+	return err
+}
+
+func (w *stepper) once(ctx context.Context, j *river.Job[job], step ledger.Step) error {
+	batch, err := w.work(ctx, step, j.Attempt >= j.MaxAttempts)
+	if err != nil {
+		return err
+	}
+	return w.store.commit(ctx, batch, func(tx *sql.Tx) error {
+		_, err := river.JobCompleteTx[riverdriver.Driver[*sql.Tx]](ctx, tx, j)
+		return err
+	})
+}
