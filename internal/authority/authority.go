@@ -22,6 +22,36 @@ type Rule struct {
 	Namespaces    []string // names, or patterns such as "shop-*"
 	ClusterScoped bool     // objects that are in no namespace, Namespaces among them
 	As            string   // Kubernetes user to act as; empty for the one Davit connects as
+	LiveDiff      LiveDiff // whose pull requests show what clusters hold
+}
+
+// LiveDiff says where pull requests may show what clusters hold.
+type LiveDiff string
+
+// Where they may.
+const (
+	Auto   LiveDiff = "auto" // in private repositories; also the empty one
+	Always LiveDiff = "always"
+	Never  LiveDiff = "never"
+)
+
+// Shows reports whether a pull request may show what clusters hold; if not, why says
+// what would change that, unless nothing would. branch is the one that is deployed.
+func (r Rules) Shows(pr gitops.PullRequest, branch string) (may bool, why string) {
+	rule, pattern := r.find(pr.Repo)
+	switch {
+	case len(rule.Clusters) == 0:
+		return true, "" // nothing will be: Place tells what is missing, target by target
+	case pr.FromFork():
+		return false, "This pull request comes from a fork, so no cluster was asked."
+	case pr.Base.Branch != branch:
+		return false, fmt.Sprintf("Only %s is deployed, so no cluster was asked.", branch)
+	case rule.LiveDiff == Never:
+		return false, ""
+	case rule.LiveDiff != Always && !pr.Private:
+		return false, fmt.Sprintf("Everybody may read this repository, so no cluster was asked; the operator can set \"live_diff: always\" in the rule for %s in davit.yaml.", pattern)
+	}
+	return true, ""
 }
 
 // Rules are the operator's, in order: the first that matches a repository is the

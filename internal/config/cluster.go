@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,8 +45,10 @@ func readCluster(r *settings.Reader, n *yaml.Node, directory string) (c Cluster,
 	named := n.Kind != yaml.MappingNode // of another kind, that is the fault
 	var needy *yaml.Node                // a field that is about a kubeconfig
 	r.Fields(n, "a cluster", "name: staging", settings.Fields{
-		"name":       func(n *yaml.Node) { named, c.Name = true, r.Label(n, "a cluster's name") },
-		"kubeconfig": func(n *yaml.Node) { remote, c.Kubeconfig = true, readPath(r, n, directory) },
+		"name": func(n *yaml.Node) { named, c.Name = true, r.Label(n, "a cluster's name") },
+		"kubeconfig": func(n *yaml.Node) {
+			remote, c.Kubeconfig = true, readPath(r, n, "kubeconfig", "staging.kubeconfig", directory)
+		},
 		"context":    func(n *yaml.Node) { needy, c.Context = n, r.Text(n, "context", "staging") },
 		"kubernetes": func(n *yaml.Node) { c.Kubernetes = readVersion(r, n) },
 		"exec":       func(n *yaml.Node) { needy, c.Exec = n, r.Flag(n, "exec") },
@@ -61,18 +62,16 @@ func readCluster(r *settings.Reader, n *yaml.Node, directory string) (c Cluster,
 	return c, remote
 }
 
-// readPath returns the path of a kubeconfig as Davit opens it.
-func readPath(r *settings.Reader, n *yaml.Node, directory string) string {
-	path := r.Text(n, "kubeconfig", "staging.kubeconfig")
+// readPath returns the path of a file as Davit opens it.
+func readPath(r *settings.Reader, n *yaml.Node, key, example, directory string) string {
+	path := r.Text(n, key, example)
 	switch {
 	case path == "":
 		return ""
 	case strings.HasPrefix(path, "~") || strings.Contains(path, "$"):
-		r.Fault(n, "kubeconfig must be a path without ~ and $, which only a shell replaces; write it out")
-	case filepath.IsAbs(path):
-		return filepath.Clean(path)
+		r.Fault(n, "%s must be a path without ~ and $, which only a shell replaces; write it out", key)
 	}
-	return filepath.Join(directory, path)
+	return within(directory, path)
 }
 
 var kubernetesVersion = regexp.MustCompile(`^v?(1\.\d{1,3})(\.\d+)?$`)

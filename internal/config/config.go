@@ -1,9 +1,10 @@
-// Package config is what the operator decides: so far the clusters there are, and
-// what each repository may do in them, as davit.yaml says.
+// Package config is what the operator decides: how the server runs, the forges and
+// clusters there are, and what each repository may do in them, as davit.yaml says.
 //
-// It reads that one file and opens nothing that the file names: whether a kubeconfig
-// is there, and a cluster behind it, is found out by whoever connects. It never
-// lets half a file count: a fault anywhere leaves no configuration at all.
+// It reads that one file and opens nothing that the file names, secrets aside, when it
+// is asked for them: whether a kubeconfig is there, and a cluster behind it, is
+// found out by whoever connects. It never lets half a file count: a fault anywhere
+// leaves no configuration at all.
 package config
 
 import (
@@ -25,6 +26,8 @@ const File = "davit.yaml"
 
 // Config is a valid davit.yaml.
 type Config struct {
+	Server
+	Forges   []Forge
 	Clusters []Cluster
 	Rules    authority.Rules
 }
@@ -81,15 +84,22 @@ const (
 // once. Paths in it are relative to its directory.
 func Parse(file string, data []byte) (Config, []manifest.Problem) {
 	const begin = "clusters: [{name: staging, kubeconfig: staging.kubeconfig}]"
-	var c Config
+	c := Config{Server: defaults()}
+	directory := filepath.Dir(file)
 	problems := settings.Read(file, data, begin, func(r *settings.Reader, root *yaml.Node) {
 		var clusters, rules *yaml.Node
 		r.Fields(root, "the file", begin, settings.Fields{
+			"listen":       c.listen(r, directory),
+			"public_url":   c.field(r, "public_url", directory),
+			"database":     c.field(r, "database", directory),
+			"data_dir":     c.field(r, "data_dir", directory),
+			"sweep":        c.field(r, "sweep", directory),
+			"forges":       func(n *yaml.Node) { c.Forges = readForges(r, n, directory) },
 			"clusters":     func(n *yaml.Node) { clusters = n },
 			"repositories": func(n *yaml.Node) { rules = n },
 		})
 		if clusters != nil {
-			c.Clusters = readClusters(r, clusters, filepath.Dir(file))
+			c.Clusters = readClusters(r, clusters, directory)
 		}
 		if rules != nil { // they name clusters, wherever these stand in the file
 			c.Rules = readRules(r, rules, c.ClusterNames())

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,15 +60,32 @@ repositories:
   cluster_scoped: true
   as: jane@acme.example
 - match: github:acme/*
+  live_diff: never
 clusters:
 - {name: staging, kubeconfig: staging.kubeconfig, context: staging, kubernetes: "1.36"}
 - {name: prod-eu, kubeconfig: /run/../etc/prod, kubernetes: 1.30, exec: true}
 - {name: prod-us, kubeconfig: ../prod, context: us}
 - {name: prod-ap, kubeconfig: ../prod, context: ap, kubernetes: v1.35.2, exec: false}
 - {name: "1"}
+listen: {admin: ":9091"}
+public_url: https://davit.acme.example/
+database: sqlite://db/davit.db
+sweep: 30s
+forges:
+- {name: github, kind: github, app_id: 7, private_key_file: app.pem, webhook_secret_file: /run/secret}
+- {name: ghes, kind: github, url: "https://git.acme.example", api_url: "https://git.acme.example/api/v3", app_id: "8", private_key_file: a, webhook_secret_file: b}
 `
 
 var want = Config{
+	Server: Server{
+		Webhook: "127.0.0.1:8080", Admin: ":9091", PublicURL: "https://davit.acme.example", Database: "/srv/davit/db/davit.db",
+		Data: "/var/lib/davit", Sweep: 30 * time.Second,
+	},
+	Forges: []Forge{
+		{Name: "github", Kind: "github", URL: "https://github.com", AppID: 7, PrivateKeyFile: "/srv/davit/app.pem", WebhookSecretFile: "/run/secret"},
+		{Name: "ghes", Kind: "github", URL: "https://git.acme.example", APIURL: "https://git.acme.example/api/v3", AppID: 8,
+			PrivateKeyFile: "/srv/davit/a", WebhookSecretFile: "/srv/davit/b"},
+	},
 	Clusters: []Cluster{
 		{Name: "staging", Kubeconfig: "/srv/davit/staging.kubeconfig", Context: "staging", Kubernetes: "1.36"},
 		{Name: "prod-eu", Kubeconfig: "/etc/prod", Kubernetes: "1.30", Exec: true},
@@ -81,7 +99,7 @@ var want = Config{
 			Namespaces: []string{"shop", "shop-*", "1"}, As: "system:serviceaccount:davit:acme-gitops",
 		},
 		{Match: []string{"github:acme/platform"}, Clusters: []string{"prod-eu"}, Namespaces: []string{"*"}, ClusterScoped: true, As: "jane@acme.example"},
-		{Match: []string{"github:acme/*"}},
+		{Match: []string{"github:acme/*"}, LiveDiff: authority.Never},
 	},
 }
 
@@ -118,7 +136,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{"clusters:\n- {name: a, kubeconfig: a}\n", "", []Cluster{{Name: "a", Kubeconfig: filepath.Join(dir, "a")}}},
 		{"clusters:\n- {}\nother: 1\n", file + ":2: a cluster needs a name, for example \"name: staging\"\n" +
-			file + ":3: the file has no field \"other\"; it has: clusters, repositories", nil},
+			file + ":3: the file has no field \"other\"; it has: clusters, data_dir, database, forges, listen, public_url, repositories, sweep", nil},
 	} {
 		if err := os.WriteFile(file, []byte(test.data), 0o600); err != nil {
 			t.Fatal(err)
@@ -137,6 +155,64 @@ func TestLoad(t *testing.T) {
 		if d := cmp.Diff(test.clusters, c.Clusters); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	environment := map[string]string{"DAVIT_LISTEN_ADMIN": "127.0.0.1:0", "DAVIT_DATA_DIR": "data", "DAVIT_SWEEP": "", "DAVIT_OTHER": "x"}
+	s := defaults()
+	if err := s.Environment(func(name string) string { return environment[name] }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set("sweep", "5s"); err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Admin, want.Data, want.Sweep = "127.0.0.1:0", "data", 5*time.Second
+	if d := cmp.Diff(want, s); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := s.DatabaseFile(); got != "data/davit.db" {
+		t.Errorf("the database is %s", got)
+	}
+	for key, want := range map[string]string{
+		"sweep":  "sweep must be a duration from 1s to 24h0m0s, for example 2m",
+		"listen": `there is no setting "listen"; there are: data_dir, database, listen.admin, listen.webhook, public_url, sweep`,
+		"sweeep": `there is no setting "sweeep"; did you mean "sweep"?`,
+	} {
+		if err := s.Set(key, "often"); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", key, err, want)
+		}
+	}
+	environment["DAVIT_SWEEP"] = "often"
+	err := s.Environment(func(name string) string { return environment[name] })
+	if err == nil || !strings.HasPrefix(err.Error(), "read DAVIT_SWEEP from the environment: sweep must be") {
+		t.Error(err)
+	}
+}
+
+func TestWebhookSecrets(t *testing.T) {
+	t.Parallel()
+	f := Forge{Name: "github", WebhookSecretFile: filepath.Join(t.TempDir(), "secret")}
+	for _, test := range []struct {
+		data string
+		want []string
+	}{{"one\n", []string{"one"}}, {"one", []string{"one"}}, {"\n one \n\ntwo\n", []string{"one", "two"}}, {" \n", nil}} {
+		if err := os.WriteFile(f.WebhookSecretFile, []byte(test.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		secrets, err := f.WebhookSecrets()
+		var got []string
+		for _, s := range secrets {
+			got = append(got, string(s))
+		}
+		if d := cmp.Diff(test.want, got); d != "" || (err != nil) != (test.want == nil) {
+			t.Errorf("%q: %v (-want +got):\n%s", test.data, err, d)
+		}
+	}
+	if got := fmt.Sprintf("%v %+v %#v %s", Secret("x"), Secret("x"), Secret("x"), Secret("x")); strings.Contains(got, "x") {
+		t.Errorf("a secret prints itself: %s", got)
 	}
 }
 

@@ -37,6 +37,7 @@ func readRule(r *settings.Reader, n *yaml.Node, clusters []string, before author
 		"namespaces":     func(n *yaml.Node) { rule.Namespaces = readNamespaces(r, n) },
 		"cluster_scoped": func(n *yaml.Node) { rule.ClusterScoped = r.Flag(n, "cluster_scoped") },
 		"as":             func(n *yaml.Node) { rule.As = readUser(r, n) },
+		"live_diff":      func(n *yaml.Node) { rule.LiveDiff = readLiveDiff(r, n) },
 	})
 	if !match {
 		r.Fault(n, "a rule needs to say which repositories it is for, for example \"match: github:acme/gitops\"")
@@ -124,4 +125,12 @@ func readUser(r *settings.Reader, n *yaml.Node) string {
 		r.Fault(n, "as must be the name of a Kubernetes user, without spaces around it or control characters in it, not %s", manifest.Quote(user))
 	}
 	return user
+}
+
+func readLiveDiff(r *settings.Reader, n *yaml.Node) authority.LiveDiff {
+	choice := authority.LiveDiff(n.Value)
+	if n.Kind != yaml.ScalarNode || !slices.Contains([]authority.LiveDiff{authority.Auto, authority.Always, authority.Never}, choice) {
+		r.Fault(n, "live_diff must be auto, always or never")
+	}
+	return choice
 }

@@ -1,6 +1,6 @@
 // Package forge is the contract between Davit and whatever hosts pull requests. A
-// provider is a room below this one and a line in Kinds' caller; the suite that says
-// in behaviour what is written here is forge/forgetest.
+// provider is a room below this one and a line where the operator's forges are opened;
+// forge/forgetest is the suite that says in behaviour what is written here.
 //
 // A forge offers no create that could be repeated safely, so everything that Davit
 // writes has a key, which lives in the artefact itself, and writing is: find by key,
@@ -87,6 +87,7 @@ const (
 	Success Conclusion = "success"
 	Failure Conclusion = "failure"
 	Waiting Conclusion = "waiting" // for somebody to do something; it does not pass
+	Dropped Conclusion = "dropped" // a newer one took its place
 )
 
 // Level is how bad an annotation is.

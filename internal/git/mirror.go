@@ -2,12 +2,15 @@ package git
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -21,11 +24,13 @@ var mirrored = []string{
 }
 
 // mirrors counts how often each mirror is open in this process, so that what a
-// killed process left in one is cleared only while nobody works in it.
+// killed process left in one is cleared only while nobody works in it, and holds the
+// door through which fetches go one by one.
 var mirrors = struct {
 	sync.Mutex
-	open map[string]int
-}{open: map[string]int{}}
+	open     map[string]int
+	fetching map[string]chan struct{}
+}{open: map[string]int{}, fetching: map[string]chan struct{}{}}
 
 // Mirror opens the bare mirror in dir, making it if there is none. It holds
 // every commit of what it mirrors, so that no later question needs the network.
@@ -175,19 +180,77 @@ func (r *Repository) keeping() *Repository {
 	return &keeping
 }
 
-// Fetch brings a mirror up to date with the repository at url. Refs that are
-// gone there go here.
-func (r *Repository) Fetch(ctx context.Context, url string) error {
-	keeping := r.keeping()
-	if err := keeping.matchFormat(ctx, url); err != nil {
-		return fmt.Errorf("fetch into the mirror %s: %w", r.dir, err)
+// Source is where a mirror is fetched from. User and Password are sent to the host of
+// URL and to no other: redirects are not followed.
+type Source struct{ URL, User, Password string }
+
+// environment tells git the password where no other user of the machine can read it,
+// which they could in its arguments.
+func (s Source) environment() ([]string, error) {
+	configuration := []string{"http.followRedirects", "false"}
+	if s.Password != "" {
+		address, err := url.Parse(s.URL)
+		if err != nil {
+			return nil, errors.New("the address is none") // which url.Parse would repeat
+		}
+		site := (&url.URL{Scheme: address.Scheme, Host: address.Host, Path: "/"}).String()
+		configuration = append(configuration, "http."+site+".extraHeader",
+			"Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(s.User+":"+s.Password)))
 	}
-	args := append([]string{"fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-gc", "--no-write-fetch-head",
-		"--end-of-options", url}, mirrored...)
-	if _, err := keeping.run(ctx, r.dir, args...); err != nil {
+	environment := []string{"GIT_CONFIG_COUNT=" + strconv.Itoa(len(configuration)/2)}
+	for i := 0; i < len(configuration); i += 2 {
+		n := strconv.Itoa(i / 2)
+		environment = append(environment, "GIT_CONFIG_KEY_"+n+"="+configuration[i], "GIT_CONFIG_VALUE_"+n+"="+configuration[i+1])
+	}
+	return environment, nil
+}
+
+// Fetch brings a mirror up to date with a repository. Refs that are gone there go here.
+// Two fetches into one mirror wait for each other: git has no patience with a ref that
+// somebody else writes.
+func (r *Repository) Fetch(ctx context.Context, from Source) error {
+	if err := r.fetch(ctx, from); err != nil {
 		return fmt.Errorf("fetch into the mirror %s: %w", r.dir, err)
 	}
 	return nil
+}
+
+func (r *Repository) fetch(ctx context.Context, from Source) error {
+	free, err := turn(ctx, r.dir)
+	if err != nil {
+		return err
+	}
+	defer free()
+	environment, err := from.environment()
+	if err != nil {
+		return err
+	}
+	keeping := r.keeping()
+	keeping.env = append(keeping.env, environment...)
+	if err := keeping.matchFormat(ctx, from.URL); err != nil {
+		return err
+	}
+	args := append([]string{"fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-gc", "--no-write-fetch-head",
+		"--end-of-options", from.URL}, mirrored...)
+	_, err = keeping.run(ctx, r.dir, args...)
+	return err
+}
+
+// turn waits until nobody fetches into a mirror, and returns what lets the next one.
+func turn(ctx context.Context, dir string) (free func(), err error) {
+	mirrors.Lock()
+	door, made := mirrors.fetching[dir]
+	if !made {
+		door = make(chan struct{}, 1)
+		mirrors.fetching[dir] = door
+	}
+	mirrors.Unlock()
+	select {
+	case door <- struct{}{}:
+		return func() { <-door }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // matchFormat gives a mirror that holds nothing yet the kind of object ids that

@@ -24,7 +24,7 @@ func mirror(t testing.TB, dir string) *Repository {
 
 func fetch(t testing.TB, r *Repository, url string) {
 	t.Helper()
-	if err := r.Fetch(t.Context(), url); err != nil {
+	if err := r.Fetch(t.Context(), Source{URL: url}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -116,7 +116,7 @@ func TestMirrorNeedsNoRemote(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFiles(t, r, merged.Tree, "a", "2", "b", "2")
-	if err := r.Fetch(t.Context(), remote); err == nil {
+	if err := r.Fetch(t.Context(), Source{URL: remote}); err == nil {
 		t.Error("a remote that is gone was fetched")
 	}
 	if got := len(refs(t, dir)); got != 2 {
@@ -133,7 +133,7 @@ func TestFetchSpeaksFewProtocols(t *testing.T) {
 		"ext::sh -c 'touch " + mark + "'", "ext::touch " + mark, "ssh://localhost/x", "git@localhost:x", "ssh://-oProxyCommand=touch " + mark + "/x",
 		"git://localhost:1/x", "ftp://localhost:1/x", "fd::17", "--upload-pack=touch " + mark, "-u", "",
 	} {
-		if err := r.Fetch(t.Context(), url); err == nil {
+		if err := r.Fetch(t.Context(), Source{URL: url}); err == nil {
 			t.Errorf("%q was fetched", url)
 		}
 	}
@@ -315,7 +315,7 @@ func TestMirrorIgnoresSettings(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Fetch(ctx, dir); !errors.Is(err, context.Canceled) {
+	if err := r.Fetch(ctx, Source{URL: dir}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a fetch without time: %v, want context.Canceled", err)
 	}
 	if _, err := Mirror(ctx, filepath.Join(t.TempDir(), "other")); !errors.Is(err, context.Canceled) {

@@ -89,6 +89,7 @@ type Event struct {
 	Number  int // of the pull request, of Changed and Commented
 	Actor   Actor
 	Branch  string    // of Pushed
+	Commit  string    // that the branch is at, of Pushed; empty if it is gone
 	Comment string    // its ID, of Commented
 	Text    string    // what the comment says
 	Updated time.Time // the pull request's own, of Changed; zero if unknown

@@ -89,7 +89,7 @@ var owners = map[string][]string{
 	"github.com/hashicorp/":              {"internal/forge/github"},
 	"github.com/getkin/":                 {"internal/forge/openapi", "internal/forge/openapi/trim"},
 	"github.com/prometheus/":             {"internal/telemetry"},
-	"syscall":                            {"internal/worker", "internal/cluster", "internal/cluster/clustertest", "cmd/davit"},
+	"syscall":                            {"internal/worker", "internal/cluster", "internal/cluster/clustertest", "cmd/davit", "cmd/githubsim"},
 	"github.com/aymanbagabas/go-udiff":   {"internal/diff"},
 }
 

@@ -87,13 +87,22 @@ func (h *Hopeless) Unwrap() error { return h.Err }
 
 // Pull is what is remembered of a pull request.
 type Pull struct {
-	gitops.PullRequest           // as it was looked at last
-	Version            int64     // of the row; 0 of one that is not there yet
-	Turn               int64     // how many reviews were asked for
-	Done               int64     // the turn of the last review that ended
-	Tip                string    // commit of the base branch at that review
-	Reviewed           time.Time // when it ended
-	Commented          bool      // it has a comment of ours
+	gitops.PullRequest        // as it was looked at last
+	Version            int64  // of the row; 0 of one that is not there yet
+	Trusted            string // the head that somebody let Davit look at; of a fork's
+
+	// Reviews are counted in turns: Turn is the last that was asked for, Done the last
+	// that ended. Quiet says that nobody waits for the last one, and Wants names the
+	// commit that the base branch moved to meanwhile.
+	Turn, Done int64
+	Quiet      bool
+	Wants      string
+
+	// What the last review found.
+	Tip       string    // commit of the base branch
+	Digest    string    // of all that it said but for commits
+	Reviewed  time.Time // when it ended
+	Commented bool      // it, or one before, had something to say
 }
 
 // Command is something that somebody asked for in a comment. It is kept for good: one

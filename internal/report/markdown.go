@@ -44,7 +44,7 @@ func (p Preview) ordered() []Target {
 
 func (p Preview) title() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s\n\n", p.badge(), signs(p.summary()))
+	fmt.Fprintf(&b, "### %s %s\n\n", p.badge(), signs(p.Headline()))
 	fmt.Fprintf(&b, "%s → %s", code(short(p.Base)), code(short(p.Head)))
 	if p.Uncommitted {
 		b.WriteString(" with uncommitted changes")

@@ -9,6 +9,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/davitops/davit/internal/manifest"
@@ -134,6 +135,19 @@ func (p Preview) ExitCode() int {
 	return code
 }
 
+// Undecided reports whether nothing is known to be wrong, but for clusters that could
+// not be asked.
+func (p Preview) Undecided() bool {
+	answered := p
+	answered.Targets = slices.Clone(p.Targets)
+	for i := range answered.Targets {
+		if l := answered.Targets[i].Live; l != nil && l.Unplanned != nil {
+			answered.Targets[i].Live = nil
+		}
+	}
+	return p.ExitCode() == ExitBroken && answered.ExitCode() == ExitClean
+}
+
 // JSON is the contract, indented, with a line feed.
 func (p Preview) JSON() (string, error) {
 	data, err := json.MarshalIndent(p, "", "  ")
@@ -240,8 +254,8 @@ func short(commit string) string {
 	return commit
 }
 
-// summary is the whole preview in one line.
-func (p Preview) summary() string {
+// Headline is the whole preview in one line, as plain text.
+func (p Preview) Headline() string {
 	var changed, failed int
 	var objects counts
 	var findings tally

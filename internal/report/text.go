@@ -16,7 +16,7 @@ func (p Preview) Text(colour bool) string {
 	if p.Uncommitted {
 		uncommitted = " with uncommitted changes"
 	}
-	w.line(bold, "%s", p.summary())
+	w.line(bold, "%s", p.Headline())
 	w.line(dim, "%s → %s%s · %d of %s affected · %d ms", short(p.Base), short(p.Head), uncommitted,
 		p.Stats.Affected, number(p.Stats.Targets, "target"), p.Stats.Ms)
 	for _, note := range p.Notes {

@@ -49,7 +49,7 @@ const heavy = "heavy"
 var habits = map[ledger.Kind]habit{
 	ledger.Hear:      {river.QueueDefault, time.Minute, 50},
 	ledger.Look:      {river.QueueDefault, time.Minute, 50},
-	ledger.Review:    {heavy, 15 * time.Minute, 6},
+	ledger.Review:    {heavy, 15 * time.Minute, 10},
 	ledger.Deliver:   {river.QueueDefault, 2 * time.Minute, 1500},
 	ledger.Redeliver: {river.QueueDefault, 5 * time.Minute, 3},
 	ledger.Inspect:   {river.QueueDefault, 5 * time.Minute, 20},
@@ -109,9 +109,15 @@ type Periodic struct {
 	Every time.Duration
 }
 
+// kept is how long deliveries are. GitHub sends one again for three days, its
+// Enterprise Server for seven.
+const kept = 7 * 24 * time.Hour
+
 // Run works on steps until ctx is done, and then waits for those that are being
-// worked. It answers ErrTaken if another process does already.
+// worked. It forgets old deliveries by itself. It answers ErrTaken if another process
+// works already.
 func (s *Store) Run(ctx context.Context, work Work, periodic ...Periodic) error {
+	periodic = append(periodic, Periodic{Step: ledger.Step{Kind: ledger.Prune}, Every: time.Hour})
 	free, err := s.take(ctx)
 	if err != nil {
 		return fmt.Errorf("work on %s: %w", s.file, err)
@@ -225,7 +231,13 @@ func (w *stepper) Work(ctx context.Context, j *river.Job[job]) error {
 }
 
 func (w *stepper) once(ctx context.Context, j *river.Job[job], step ledger.Step) error {
-	batch, err := w.work(ctx, step, j.Attempt >= j.MaxAttempts)
+	var batch ledger.Batch
+	var err error
+	if step.Kind == ledger.Prune {
+		err = w.store.Prune(ctx, w.store.Now().Add(-kept))
+	} else {
+		batch, err = w.work(ctx, step, j.Attempt >= j.MaxAttempts)
+	}
 	if err != nil {
 		return err
 	}

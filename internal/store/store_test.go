@@ -399,7 +399,7 @@ func TestPeriodic(t *testing.T) {
 			return ledger.Batch{}, nil
 		}, Periodic{Step: ledger.Step{Kind: ledger.Redeliver, Key: "github"}, Every: time.Second})
 	}()
-	for range 2 {
+	for range 2 { // and the store's own steps are not seen
 		if step := wait(t, done); step.Kind != ledger.Redeliver || step.Key != "github" {
 			t.Errorf("%v", step)
 		}

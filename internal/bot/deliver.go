@@ -1,0 +1,56 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/ledger"
+)
+
+// deliver makes a forge hold what was decided. Done twice, it is there once: the key is
+// in what is written.
+func (b *Bot) deliver(ctx context.Context, key string) (ledger.Batch, error) {
+	e, err := b.Ledger.Effect(ctx, key)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Batch{}, &ledger.Hopeless{Err: err}
+	}
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	if e.Written >= e.Version {
+		return ledger.Batch{}, nil
+	}
+	f, err := b.forge(e.Forge)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	done := ledger.Delivered{Key: key, Version: e.Version}
+	done.Artefact, err = write(ctx, f, e)
+	switch class := forge.ClassOf(err); {
+	case err == nil:
+	case class == forge.Gone, class == forge.Forbidden, class == forge.Refused:
+		b.Log.Error("the forge does not take what Davit has to say", "effect", key, "error", err)
+		done.Refused = string(class)
+	default:
+		return ledger.Batch{}, told(err)
+	}
+	return ledger.Batch{Delivered: []ledger.Delivered{done}}, nil
+}
+
+func write(ctx context.Context, f forge.Forge, e ledger.Effect) (artefact string, err error) {
+	switch {
+	case e.Comment != nil:
+		c := *e.Comment
+		c.ID = e.Artefact
+		return f.SaveComment(ctx, c)
+	case e.Check != nil:
+		c := *e.Check
+		c.ID = e.Artefact
+		return f.SaveCheck(ctx, c)
+	case e.Reaction != nil:
+		return "", f.React(ctx, *e.Reaction)
+	}
+	return "", &ledger.Hopeless{Err: fmt.Errorf("the effect %s says nothing to be written", e.Key)}
+}

@@ -1,0 +1,130 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/davitops/davit/internal/command"
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/review"
+)
+
+// hear finds out what a delivery hints at, and asks the forge what is so.
+func (b *Bot) hear(ctx context.Context, key string) (ledger.Batch, error) {
+	d, err := b.Ledger.Delivery(ctx, key)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Batch{}, &ledger.Hopeless{Err: err}
+	}
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	f, err := b.forge(d.Forge)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	event, err := f.Event(d.Event, d.Body)
+	if err != nil {
+		b.Log.Error("a delivery can't be read; davit replay tries again", "delivery", d.ID, "event", d.Event, "error", err)
+		return ledger.Batch{Heard: []ledger.Heard{{Key: key, State: ledger.Broken, Error: err.Error()}}}, nil
+	}
+	batch, err := b.event(ctx, f, event)
+	switch {
+	case forge.ClassOf(err) == forge.Gone:
+		batch = ledger.Batch{} // it went away since, and nothing is left to do
+	case err != nil:
+		return ledger.Batch{}, told(err)
+	}
+	batch.Heard = []ledger.Heard{{Key: key, State: ledger.Done}}
+	return batch, nil
+}
+
+func (b *Bot) event(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {
+	switch e.Kind {
+	case gitops.Changed:
+		return b.changed(ctx, f, e)
+	case gitops.Commented:
+		return b.commented(ctx, f, e)
+	case gitops.Pushed:
+		return b.pushed(ctx, e)
+	case gitops.Connected:
+		return ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Inspect, Key: e.Repo.Forge}}}, nil
+	}
+	return ledger.Batch{}, nil
+}
+
+// errBehind is what is tried again when a forge sends an event before it answers by it.
+var errBehind = errors.New("the forge does not answer by its own event yet")
+
+func (b *Bot) changed(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {
+	// The row is read before the forge is asked: what somebody else learns meanwhile
+	// makes this a conflict, and never goes back to what was.
+	row, err := b.Ledger.Pull(ctx, gitops.PullRequest{Repo: e.Repo, Number: e.Number}.Name())
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	pr, err := f.PullRequest(ctx, e.Repo, e.Number)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	if pr.Updated.Before(e.Updated) {
+		return ledger.Batch{}, fmt.Errorf("look at %s: %w", pr.Name(), errBehind)
+	}
+	return review.Look(row, pr), nil
+}
+
+// look is changed without an event.
+func (b *Bot) look(ctx context.Context, name string) (ledger.Batch, error) {
+	pr, err := gitops.ParsePullRequest(name)
+	if err != nil {
+		return ledger.Batch{}, &ledger.Hopeless{Err: err}
+	}
+	f, err := b.forge(pr.Repo.Forge)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	batch, err := b.changed(ctx, f, gitops.Event{Repo: pr.Repo, Number: pr.Number})
+	return batch, told(err)
+}
+
+func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {
+	commands, mistakes := command.Parse(e.Text)
+	if e.Actor.Bot || len(commands)+len(mistakes) == 0 {
+		return ledger.Batch{}, nil
+	}
+	if asked, err := b.Ledger.Asked(ctx, e.Repo.Forge, e.Comment); asked || err != nil {
+		return ledger.Batch{}, err
+	}
+	row, err := b.Ledger.Pull(ctx, gitops.PullRequest{Repo: e.Repo, Number: e.Number}.Name())
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	pr, err := f.PullRequest(ctx, e.Repo, e.Number)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	mayWrite, err := f.MayWrite(ctx, e.Repo, e.Actor)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	return review.Answer(row, review.Asked{Event: e, PR: pr, Commands: commands, Mistakes: mistakes, MayWrite: mayWrite, Now: b.Now()}), nil
+}
+
+// pushed looks again at the pull requests into a branch that has moved.
+func (b *Bot) pushed(ctx context.Context, e gitops.Event) (ledger.Batch, error) {
+	rows, err := b.Ledger.OpenPulls(ctx, e.Repo)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	var batch ledger.Batch
+	for row := range slices.Values(rows) {
+		if row.Base.Branch == e.Branch && e.Commit != "" {
+			next := review.Moved(row, e.Commit, b.Now())
+			batch.Pulls, batch.Steps = append(batch.Pulls, next.Pulls...), append(batch.Steps, next.Steps...)
+		}
+	}
+	return batch, nil
+}

@@ -1,0 +1,101 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/review"
+)
+
+// lost is how far back lost deliveries are asked for. Forges keep them three days, and
+// what is older is found by looking at the pull requests themselves.
+const lost = 3 * 24 * time.Hour
+
+// redeliver has a forge send again what did not arrive.
+func (b *Bot) redeliver(ctx context.Context, name string) (ledger.Batch, error) {
+	f, err := b.forge(name)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	count, err := f.Redeliver(ctx, b.Now().Add(-lost))
+	if err != nil {
+		return ledger.Batch{}, told(err)
+	}
+	if count > 0 {
+		b.Log.Info("deliveries that were lost are sent again", "forge", name, "count", count)
+	}
+	return ledger.Batch{}, nil
+}
+
+// spread is over how long the repositories of a forge are looked through.
+const spread = 10 * time.Minute
+
+// inspect looks through all repositories of a forge. The first few are at once, so that
+// a small installation is up to date as soon as it runs.
+func (b *Bot) inspect(ctx context.Context, name string) (ledger.Batch, error) {
+	f, err := b.forge(name)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	repos, err := f.Repositories(ctx)
+	if err != nil {
+		return ledger.Batch{}, told(err)
+	}
+	var batch ledger.Batch
+	for i, repo := range repos {
+		step := ledger.Step{Kind: ledger.List, Key: repo.String()}
+		if i >= 20 {
+			step.At = b.Now().Add(jitter(repo.String(), spread))
+		}
+		batch.Steps = append(batch.Steps, step)
+	}
+	return batch, nil
+}
+
+// jitter spreads names over a time, each to the same place every time.
+func jitter(name string, over time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return time.Duration(uint64(h.Sum32()) * uint64(over) >> 32)
+}
+
+// list looks at all open pull requests of a repository, and at those that are not open
+// any longer.
+func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
+	repo, valid := gitops.ParseRepo(name)
+	if !valid {
+		return ledger.Batch{}, &ledger.Hopeless{Err: fmt.Errorf("%q is no repository", name)}
+	}
+	f, err := b.forge(repo.Forge)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	rows, err := b.Ledger.OpenPulls(ctx, repo)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	known := map[string]ledger.Pull{}
+	for _, row := range rows {
+		known[row.Name()] = row
+	}
+	prs, err := f.PullRequests(ctx, repo)
+	if err != nil {
+		return ledger.Batch{}, told(err)
+	}
+	var batch ledger.Batch
+	for _, pr := range prs {
+		row, open := known[pr.Name()]
+		delete(known, pr.Name())
+		if !open || review.Differs(row, pr) {
+			batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: pr.Name()})
+		}
+	}
+	for gone := range known {
+		batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: gone})
+	}
+	return batch, nil
+}

@@ -1,0 +1,155 @@
+// Package command reads what somebody asks of Davit in a comment. It is text in and
+// commands out, or a sentence that teaches the grammar; it knows nobody's rights, and
+// it never takes quoted text or code for a command.
+package command
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/text"
+)
+
+// Name is what is asked for.
+type Name string
+
+// The commands there are.
+const (
+	Plan     Name = "plan"
+	OkToTest Name = "ok-to-test"
+	Help     Name = "help"
+)
+
+// Command is one command of a comment.
+type Command struct {
+	Name   Name
+	Commit string // of OkToTest: at least seven digits of it
+}
+
+// String is the command as people write it.
+func (c Command) String() string { return strings.TrimSpace("/" + string(c.Name) + " " + c.Commit) }
+
+// entry is a command's line of the help.
+type entry struct {
+	name  Name
+	usage string
+	does  string
+}
+
+var entries = []entry{
+	{Plan, "/plan", "looks at the pull request again, and at the clusters as they are now"},
+	{OkToTest, "/ok-to-test COMMIT", "lets Davit look at a pull request from a fork, as it is at that commit"},
+	{Help, "/help", "shows this"},
+}
+
+// Usage is the grammar, as Markdown.
+func Usage() string {
+	var b strings.Builder
+	b.WriteString("| command | what it does |\n| --- | --- |\n")
+	for _, e := range entries {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", e.usage, e.does)
+	}
+	b.WriteString("\nA command stands at the beginning of a line. Where something else listens to `/`, `davit plan` is the same as `/plan`, in a comment of commands alone.\n")
+	return b.String()
+}
+
+// maxCommands is how many commands of one comment are read.
+const maxCommands = 10
+
+// Parse reads the commands of a comment, and says what is wrong with those that are
+// meant to be ours and can't be understood. A slash command that Davit does not have is
+// somebody else's.
+func Parse(comment string) (commands []Command, mistakes []string) {
+	lines := spoken(comment)
+	wordy := len(lines) > 0 // nothing but lines that begin with "davit"
+	for _, line := range lines {
+		wordy = wordy && word.MatchString(line)
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		var ours bool
+		switch {
+		case strings.HasPrefix(line, "/"):
+			fields[0] = fields[0][1:]
+		case wordy && len(fields) > 1:
+			fields, ours = fields[1:], true
+		default:
+			continue
+		}
+		c, mistake, known := read(fields, ours)
+		if len(commands)+len(mistakes) >= maxCommands {
+			return commands, append(mistakes, fmt.Sprintf("A comment may hold %d commands; the rest is not read.", maxCommands))
+		}
+		switch {
+		case mistake != "":
+			mistakes = append(mistakes, mistake)
+		case known:
+			commands = append(commands, c)
+		}
+	}
+	return commands, mistakes
+}
+
+var (
+	word   = regexp.MustCompile(`(?i)^davit(\s|$)`)
+	commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+)
+
+// read reads one command; ours says that it can be nobody else's.
+func read(fields []string, ours bool) (c Command, mistake string, known bool) {
+	c.Name = Name(strings.ToLower(fields[0]))
+	rest := fields[1:]
+	switch c.Name {
+	case Plan, Help:
+		if len(rest) > 0 {
+			return c, fmt.Sprintf("`/%s` takes nothing after it.", c.Name), true
+		}
+	case OkToTest:
+		if len(rest) != 1 || !commit.MatchString(strings.ToLower(rest[0])) {
+			return c, "`/ok-to-test` needs the commit that you have looked at, at least its first seven digits.", true
+		}
+		c.Commit = strings.ToLower(rest[0])
+	default:
+		if ours {
+			mistake = "There is no such command."
+		}
+		return c, mistake, false
+	}
+	return c, "", true
+}
+
+// spoken are the lines that somebody says themselves: no code, quotes or lists, and
+// nothing that is not shown.
+func spoken(comment string) []string {
+	source := []byte(comment)
+	document := parser.NewParser(
+		parser.WithBlockParsers(parser.DefaultBlockParsers()...), parser.WithInlineParsers(parser.DefaultInlineParsers()...),
+	).Parse(text.NewReader(source))
+	var lines []string
+	for block := document.FirstChild(); block != nil; block = block.NextSibling() {
+		paragraph, is := block.(*ast.Paragraph)
+		if !is {
+			continue
+		}
+		for _, segment := range paragraph.Lines().Sliced(0, paragraph.Lines().Len()) {
+			if plain(paragraph, segment.Start) {
+				lines = append(lines, strings.TrimSpace(string(segment.Value(source))))
+			}
+		}
+	}
+	return lines
+}
+
+// plain reports whether a position of a paragraph is text, and neither in code nor in a
+// link or in HTML.
+func plain(paragraph *ast.Paragraph, at int) bool {
+	for inline := paragraph.FirstChild(); inline != nil; inline = inline.NextSibling() {
+		if t, is := inline.(*ast.Text); is && t.Segment.Start <= at && at < t.Segment.Stop {
+			return true
+		}
+	}
+	return false
+}

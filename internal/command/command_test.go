@@ -1,0 +1,104 @@
+package command
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	const unknown = "There is no such command."
+	for _, test := range []struct {
+		name, comment string
+		want          []string
+		mistakes      []string
+	}{
+		{"one", "/plan", []string{"/plan"}, nil},
+		{"in any case, with spaces", "  /PLAN  \r\n", []string{"/plan"}, nil},
+		{"after words", "Let us see.\n/plan\nThanks!", []string{"/plan"}, nil},
+		{"several", "/plan\n\n/help", []string{"/plan", "/help"}, nil},
+		{"with a commit", "/ok-to-test 0123456789ABCDEF", []string{"/ok-to-test 0123456789abcdef"}, nil},
+		{"in words", "davit plan", []string{"/plan"}, nil},
+		{"in words, several", "Davit plan\n\ndavit help\n", []string{"/plan", "/help"}, nil},
+
+		{"nothing", "", nil, nil},
+		{"prose", "I like /plan and davit plan", nil, nil},
+		{"prose that begins like one", "davit plan shows what I meant\nand then some", nil, nil},
+		{"prose with a command in words", "Shall we?\ndavit plan", nil, nil},
+		{"somebody else's", "/lgtm\n/deploy staging\n/planet", nil, nil},
+		{"a path", "/etc/passwd is read", nil, nil},
+		{"only a slash", "/\n/ plan", nil, nil},
+		{"only a name", "davit", nil, nil},
+		{"quoted", "> /plan\nand more\n", nil, nil},
+		{"lazily quoted", "> so they said\n/plan", nil, nil},
+		{"in a fence", "```\n/plan\n```", nil, nil},
+		{"in a fence of waves", "~~~ sh\n/plan\n~~~", nil, nil},
+		{"in a fence that never ends", "```\n/plan", nil, nil},
+		{"in a longer fence", "````\n```\n/plan\n````", nil, nil},
+		{"indented as code", "    /plan", nil, nil},
+		{"in a list", "- /plan\n", nil, nil},
+		{"hidden", "<!--\n/plan\n-->", nil, nil},
+		{"hidden in a line", "look <!-- \n/plan\n--> here", nil, nil},
+		{"in details", "<details>\n/plan\n</details>", nil, nil},
+		{"in code over two lines", "it is `x\n/plan` now", nil, nil},
+		{"in a link", "see [this\n/plan](http://example.com)", nil, nil},
+		{"a heading", "# /plan", nil, nil},
+		{"after what hides nothing", "<!-- a note -->\n\n/plan", []string{"/plan"}, nil},
+
+		{"too much", "/plan apps/web", nil, []string{"`/plan` takes nothing after it."}},
+		{"without a commit", "/ok-to-test", nil, []string{"`/ok-to-test` needs the commit that you have looked at, at least its first seven digits."}},
+		{"with a branch", "/ok-to-test main", nil, []string{"`/ok-to-test` needs the commit that you have looked at, at least its first seven digits."}},
+		{"unknown in words", "davit fly", nil, []string{unknown}},
+		{"one right, one wrong", "/plan\n/help me", []string{"/plan"}, []string{"`/help` takes nothing after it."}},
+		{"without end", strings.Repeat("/plan\n", 11), strings.Split(strings.Repeat("/plan,", 9)+"/plan", ","),
+			[]string{"A comment may hold 10 commands; the rest is not read."}},
+	} {
+		commands, mistakes := Parse(test.comment)
+		var got []string
+		for _, c := range commands {
+			got = append(got, c.String())
+		}
+		if d := cmp.Diff(test.want, got); d != "" {
+			t.Errorf("%s: commands (-want +got):\n%s", test.name, d)
+		}
+		if d := cmp.Diff(test.mistakes, mistakes); d != "" {
+			t.Errorf("%s: mistakes (-want +got):\n%s", test.name, d)
+		}
+	}
+}
+
+// TestUsage: what the help shows is what is understood.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, e := range entries {
+		if !strings.Contains(Usage(), e.usage) {
+			t.Errorf("the help lacks %s", e.usage)
+		}
+		commands, mistakes := Parse(strings.ReplaceAll(e.usage, "COMMIT", "0123abc"))
+		if len(commands) != 1 || commands[0].Name != e.name || len(mistakes) > 0 {
+			t.Errorf("%s is read as %v, %v", e.usage, commands, mistakes)
+		}
+	}
+	if commands, _ := Parse(Usage()); len(commands) > 0 {
+		t.Errorf("the help itself is a command: %v", commands)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"/plan", "> /plan", "```\n/plan", "davit help\n", "- a\n\n  /plan", "[a]: /plan\n/plan"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, comment string) {
+		commands, mistakes := Parse(comment)
+		if len(commands)+len(mistakes) > maxCommands+1 {
+			t.Errorf("%d commands and %d mistakes", len(commands), len(mistakes))
+		}
+		for _, m := range mistakes {
+			if strings.ContainsAny(m, "\n@<") {
+				t.Errorf("a mistake repeats what was said: %q", m)
+			}
+		}
+	})
+}
