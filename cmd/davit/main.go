@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w\nSee '%s --help'.", err, cmd.CommandPath())
 	})
-	root.AddCommand(previewCommand(t), planCommand(t), configCommand(t), versionCommand(t))
+	root.AddCommand(previewCommand(t), planCommand(t), serveCommand(t), replayCommand(t), configCommand(t), versionCommand(t))
 	err := root.ExecuteContext(ctx)
 	var stopped exit
 	switch {

@@ -31,6 +31,7 @@ func (b *Bot) hear(ctx context.Context, key string) (ledger.Batch, error) {
 		b.Log.Error("a delivery can't be read; davit replay tries again", "delivery", d.ID, "event", d.Event, "error", err)
 		return ledger.Batch{Heard: []ledger.Heard{{Key: key, State: ledger.Broken, Error: err.Error()}}}, nil
 	}
+	event.Repo.Forge = d.Forge // also of those that are about no single repository
 	batch, err := b.event(ctx, f, event)
 	switch {
 	case forge.ClassOf(err) == forge.Gone:

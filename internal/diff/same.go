@@ -13,9 +13,10 @@ import (
 // nil where it is not.
 type States struct{ Before, After json.RawMessage }
 
-// Same reports whether two things that happen to one object do the same: give the same
-// fields the same values, and take the same away, whatever else the object holds. A
-// namespace that only one of them names is no difference. When in doubt they are not
+// Same reports whether two things that happen to one object do the same: bring the same
+// fields from the same values to the same others, and take the same away, whatever else
+// the object holds. Where a value comes from matters: that the cluster holds another one
+// than git is worth knowing. A namespace that only one of them names is no difference. When in doubt they are not
 // the same.
 func Same(a, b States) (bool, error) {
 	if a.After == nil && b.After == nil {
@@ -40,7 +41,7 @@ func Same(a, b States) (bool, error) {
 // gone stands for the value of a field that is taken away.
 const gone = "gone"
 
-// outcome is what the fields that change are afterwards, by path.
+// outcome is what the fields that change were and are afterwards, by path.
 func (s States) outcome() (map[string]string, error) {
 	before, after := map[string]string{}, map[string]string{}
 	for _, side := range []struct {
@@ -62,9 +63,11 @@ func (s States) outcome() (map[string]string, error) {
 		now, stays := after[path]
 		switch {
 		case !stays:
-			after[path] = gone
+			after[path] = value + " → " + gone
 		case now == value:
 			delete(after, path)
+		default:
+			after[path] = value + " → " + now
 		}
 	}
 	return after, nil

@@ -16,7 +16,7 @@ func TestSame(t *testing.T) {
 		want                      bool
 	}{
 		{"the same value", "{a: 1}", "{a: 2}", "{a: 1, b: 1}", "{a: 2, b: 1}", true},
-		{"from another value", "{a: 1}", "{a: 2}", "{a: 3}", "{a: 2}", true},
+		{"from another value", "{a: 1}", "{a: 2}", "{a: 3}", "{a: 2}", false},
 		{"another value", "{a: 1}", "{a: 2}", "{a: 1}", "{a: 3}", false},
 		{"more in the cluster", "{a: 1}", "{a: 2}", "{a: 1, b: 1}", "{a: 2, b: 2}", false},
 		{"less in the cluster", "{a: 1, b: 1}", "{a: 2, b: 2}", "{a: 1, b: 2}", "{a: 2, b: 2}", false},

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"path/filepath"
+	"sync"
+
+	"github.com/davitops/davit/internal/bot"
+	"github.com/davitops/davit/internal/config"
+	"github.com/davitops/davit/internal/fleet"
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/git"
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/survey"
+	"github.com/davitops/davit/internal/target"
+)
+
+// mirrors are the bot's copies of repositories, in a directory.
+type mirrors struct{ dir string }
+
+// Compare implements bot.Mirrors.
+func (m mirrors) Compare(ctx context.Context, pr gitops.PullRequest, from forge.Source) (bot.Sides, error) {
+	// Escaped, a path is one name: no repository can be called into another's place.
+	dir := filepath.Join(m.dir, pr.Repo.Forge, url.PathEscape(pr.Repo.Path)+".git")
+	repository, err := git.Mirror(ctx, dir)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	s, err := compareIn(ctx, repository, pr, git.Source(from))
+	if err != nil {
+		return bot.Sides{}, errors.Join(err, repository.Close())
+	}
+	s.Close = repository.Close
+	return s, nil
+}
+
+func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRequest, from git.Source) (bot.Sides, error) {
+	if err := repository.Fetch(ctx, from); err != nil {
+		return bot.Sides{}, err
+	}
+	tip, err := repository.Resolve(ctx, "refs/heads/"+pr.Base.Branch)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	head, err := repository.Resolve(ctx, pr.Head.Commit)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	merged, err := repository.Merge(ctx, tip, head)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	base, err := repository.Tree(ctx, tip)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	tree, err := repository.Tree(ctx, merged.Tree)
+	if err != nil {
+		return bot.Sides{}, err
+	}
+	branch, err := deploying(base, pr.Default)
+	return bot.Sides{Tip: tip, Base: base, Head: tree, Branch: branch, Notes: sides{merged: merged}.notes()}, err
+}
+
+// deploying is the branch that a tree's configuration says is deployed, or otherwise.
+func deploying(files *git.Tree, otherwise string) (string, error) {
+	fact, err := files.Look(target.ConfigFile, true)
+	if err != nil {
+		return "", err
+	}
+	// What is wrong with the file is told by the survey.
+	if c, _ := target.ParseConfig(target.ConfigFile, fact.Data); c.Branch() != "" {
+		return c.Branch(), nil
+	}
+	return otherwise, nil
+}
+
+// clusters are the operator's, as each repository may use them.
+type clusters struct {
+	config config.Config
+	key    []byte
+
+	mu     sync.Mutex
+	fleets map[gitops.Repo]*fleet.Fleet
+}
+
+// Planner implements bot.Clusters.
+func (c *clusters) Planner(pr gitops.PullRequest, branch string) (survey.Planner, string) {
+	may, why := c.config.Rules.Shows(pr, branch)
+	if !may {
+		return nil, why
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, known := c.fleets[pr.Repo]
+	if !known {
+		f = fleet.Of(c.config, pr.Repo, c.key)
+		c.fleets[pr.Repo] = f
+	}
+	return f, ""
+}
