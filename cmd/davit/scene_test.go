@@ -229,7 +229,7 @@ func (s *scene) stop(signal syscall.Signal) error {
 
 // until waits for something to hold, which found says or what is wrong yet.
 func until(ts *testscript.TestScript, found func() (bool, string)) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(time.Minute)
 	for {

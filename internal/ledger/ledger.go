@@ -92,11 +92,13 @@ type Pull struct {
 	Trusted            string // the head that somebody let Davit look at; of a fork's
 
 	// Reviews are counted in turns: Turn is the last that was asked for, Done the last
-	// that ended. Quiet says that nobody waits for the last one, and Wants names the
-	// commit that the base branch moved to meanwhile.
+	// that ended. Quiet says that nobody waits for the last one, because only the base
+	// branch moved; Wants names the commit that it moved to meanwhile, and Moved is the
+	// last time that it led to a review.
 	Turn, Done int64
 	Quiet      bool
 	Wants      string
+	Moved      time.Time
 
 	// What the last review found.
 	Tip       string    // commit of the base branch

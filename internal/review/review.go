@@ -102,11 +102,11 @@ const pause = time.Minute
 
 func quietly(row ledger.Pull, now time.Time) ledger.Batch {
 	row.Turn++
-	row.Quiet, row.Wants = true, ""
 	step := ledger.Step{Kind: ledger.Review, Key: row.Name(), Turn: row.Turn}
-	if at := row.Reviewed.Add(pause); at.After(now) {
-		step.At = at
+	if at := row.Moved.Add(pause); at.After(now) {
+		step.At, now = at, at
 	}
+	row.Quiet, row.Wants, row.Moved = true, "", now
 	return ledger.Batch{Pulls: []ledger.Pull{row}, Steps: []ledger.Step{step}}
 }
 

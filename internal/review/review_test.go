@@ -193,7 +193,7 @@ func TestMoved(t *testing.T) {
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
 step review github:acme/gitops#7 turn 2
 `},
-		{"soon after", reviewed(pr()), tip2, 20 * time.Second, `
+		{"soon after it moved before", func() ledger.Pull { r := reviewed(pr()); r.Moved = now; return r }(), tip2, 20 * time.Second, `
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
 step review github:acme/gitops#7 turn 2 in 1m0s
 `},
@@ -308,7 +308,7 @@ row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
 comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
 check 7/aaaaaaa/1 at aa: success, 1 target changed (~1), 0 annotations
-step review github:acme/gitops#7 turn 2 in 1m0s
+step review github:acme/gitops#7 turn 2
 `},
 		{"the base moved meanwhile to what was seen", Facts{Row: seen, Preview: preview()}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
