@@ -1,0 +1,295 @@
+// Package fake is a forge in memory, for tests of whatever uses one. It keeps the
+// contract as forge/forgetest tells it; people act on it through the methods of
+// people.go, and it fails where a test says so. It has no git, no network and no
+// rights but those of pushing, and no product ever runs on it.
+package fake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/gitops"
+)
+
+var _ forge.Forge = (*Forge)(nil)
+
+// Options are what a test says about its forge.
+type Options struct {
+	Name    string           // of the forge; "" is "fake"
+	Secrets []string         // of its deliveries
+	Now     func() time.Time // nil is time.Now
+	// Receive takes a delivery and reports whether it arrived; nil takes none. It is
+	// called by whatever made the event, one at a time.
+	Receive func(header func(name string) string, body []byte) bool
+}
+
+// Forge is a forge in memory. It may be used concurrently.
+type Forge struct {
+	options Options
+	sending sync.Mutex // held while Receive runs
+
+	mu         sync.Mutex
+	last       int // id that was given
+	repos      map[string]*repo
+	people     map[string]gitops.Actor // by login
+	faults     []Fault
+	calls      map[string]int
+	deliveries []*delivery
+}
+
+type repo struct {
+	private   bool
+	suspended bool
+	clone     string
+	pulls     []*gitops.PullRequest // by number, from 1
+	comments  []*comment
+	checks    []*forge.Check
+	roles     map[string]string // by login
+	reactions map[string][]forge.Emoji
+}
+
+type comment struct {
+	Comment
+	number int
+}
+
+// Fault is how a forge fails.
+type Fault struct {
+	Call  string // the method's name; "" is any
+	Times int    // 0 is once
+	Class forge.Class
+	Until time.Time // of Limited
+	Done  bool      // what was asked is done, and only the answer is lost
+}
+
+// New returns a forge without repositories.
+func New(o Options) *Forge {
+	if o.Name == "" {
+		o.Name = "fake"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Forge{options: o, repos: map[string]*repo{}, people: map[string]gitops.Actor{}, calls: map[string]int{}}
+}
+
+// Fail makes the next calls fail.
+func (f *Forge) Fail(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fault.Times = max(fault.Times, 1)
+	f.faults = append(f.faults, fault)
+}
+
+// Calls is how often a method was called.
+func (f *Forge) Calls(method string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[method]
+}
+
+// call does what a method does, as a test wants it to go.
+func (f *Forge) call(ctx context.Context, method, doing string, do func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls[method]++
+	if err := ctx.Err(); err != nil {
+		return &forge.Error{Class: forge.Unavailable, Doing: doing, Err: err}
+	}
+	at := slices.IndexFunc(f.faults, func(x Fault) bool { return x.Call == "" || x.Call == method })
+	if at < 0 {
+		return failed(doing, do())
+	}
+	fault := f.faults[at]
+	if f.faults[at].Times--; f.faults[at].Times == 0 {
+		f.faults = slices.Delete(f.faults, at, at+1)
+	}
+	if fault.Done {
+		if err := do(); err != nil {
+			return failed(doing, err)
+		}
+	}
+	return &forge.Error{Class: fault.Class, Doing: doing, Until: fault.Until, Err: errors.New("a test wants it to go wrong")}
+}
+
+var errSuspended = errors.New("the repository's owner has suspended Davit")
+
+func failed(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errSuspended):
+		return &forge.Error{Class: forge.Forbidden, Doing: doing, Err: err}
+	default:
+		return &forge.Error{Class: forge.Gone, Doing: doing, Err: err}
+	}
+}
+
+func (f *Forge) repo(r gitops.Repo) (*repo, error) {
+	found := f.repos[r.Path]
+	switch {
+	case found == nil || r.Forge != f.options.Name:
+		return nil, fmt.Errorf("there is no repository %s", r)
+	case found.suspended:
+		return nil, errSuspended
+	default:
+		return found, nil
+	}
+}
+
+func (f *Forge) pull(r gitops.Repo, number int) (*repo, *gitops.PullRequest, error) {
+	in, err := f.repo(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if number < 1 || number > len(in.pulls) {
+		return nil, nil, fmt.Errorf("there is no pull request %s#%d", r, number)
+	}
+	return in, in.pulls[number-1], nil
+}
+
+func (f *Forge) id() string {
+	f.last++
+	return strconv.Itoa(f.last)
+}
+
+// Repositories are all that are not suspended.
+func (f *Forge) Repositories(ctx context.Context) (all []gitops.Repo, err error) {
+	err = f.call(ctx, "Repositories", "list the repositories", func() error {
+		for path, in := range f.repos {
+			if !in.suspended {
+				all = append(all, gitops.Repo{Forge: f.options.Name, Path: path})
+			}
+		}
+		slices.SortFunc(all, func(a, b gitops.Repo) int { return strings.Compare(a.Path, b.Path) })
+		return nil
+	})
+	return all, err
+}
+
+// PullRequest returns one as it is now.
+func (f *Forge) PullRequest(ctx context.Context, r gitops.Repo, number int) (found gitops.PullRequest, err error) {
+	doing := "read the pull request " + gitops.PullRequest{Repo: r, Number: number}.Name()
+	err = f.call(ctx, "PullRequest", doing, func() error {
+		_, p, err := f.pull(r, number)
+		if err == nil {
+			found = *p
+		}
+		return err
+	})
+	return found, err
+}
+
+// PullRequests are the open ones, the oldest first.
+func (f *Forge) PullRequests(ctx context.Context, r gitops.Repo) (open []gitops.PullRequest, err error) {
+	err = f.call(ctx, "PullRequests", "list the open pull requests of "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err != nil {
+			return err
+		}
+		for _, p := range in.pulls {
+			if p.State == gitops.Open {
+				open = append(open, *p)
+			}
+		}
+		return nil
+	})
+	return open, err
+}
+
+// MayWrite goes by who has the login now.
+func (f *Forge) MayWrite(ctx context.Context, r gitops.Repo, who gitops.Actor) (may bool, err error) {
+	err = f.call(ctx, "MayWrite", "read the permission of "+who.Login+" in "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err != nil {
+			return err
+		}
+		role := in.roles[who.Login]
+		may = f.people[who.Login].ID == who.ID && (role == "write" || role == "admin")
+		return nil
+	})
+	return may, err
+}
+
+// Source is what the repository was added with.
+func (f *Forge) Source(ctx context.Context, r gitops.Repo) (source forge.Source, err error) {
+	err = f.call(ctx, "Source", "get a token to fetch "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err == nil {
+			source = forge.Source{URL: in.clone, User: "fake", Password: "password"}
+		}
+		return err
+	})
+	return source, err
+}
+
+// SaveComment edits the comment of ours that has the key, or adds one.
+func (f *Forge) SaveComment(ctx context.Context, c forge.Comment) (id string, err error) {
+	doing := "comment on " + gitops.PullRequest{Repo: c.Repo, Number: c.Number}.Name()
+	err = f.call(ctx, "SaveComment", doing, func() error {
+		in, _, err := f.pull(c.Repo, c.Number)
+		if err != nil {
+			return err
+		}
+		for _, known := range in.comments {
+			if known.number == c.Number && known.Author == Davit && known.Key == c.Key {
+				known.Body, id = c.Body, known.ID
+				return nil
+			}
+		}
+		id = f.id()
+		in.comments = append(in.comments, &comment{Comment{ID: id, Author: Davit, Key: c.Key, Body: c.Body}, c.Number})
+		return nil
+	})
+	return id, err
+}
+
+// SaveCheck edits the check that has the key, or adds one. Annotations are only added.
+func (f *Forge) SaveCheck(ctx context.Context, c forge.Check) (id string, err error) {
+	err = f.call(ctx, "SaveCheck", "save the check "+c.Name+" in "+c.Repo.String(), func() error {
+		in, err := f.repo(c.Repo)
+		if err != nil {
+			return err
+		}
+		c.Annotations = slices.Clone(c.Annotations)
+		for _, known := range in.checks {
+			if known.Commit == c.Commit && known.Name == c.Name && known.Key == c.Key {
+				id = known.ID
+				had := known.Annotations
+				*known = c
+				known.ID, known.Annotations = id, append(had, c.Annotations[min(len(had), len(c.Annotations)):]...)
+				return nil
+			}
+		}
+		id = f.id()
+		c.ID = id
+		in.checks = append(in.checks, &c)
+		return nil
+	})
+	return id, err
+}
+
+// React adds a reaction, once.
+func (f *Forge) React(ctx context.Context, r forge.Reaction) error {
+	doing := "react to a comment on " + gitops.PullRequest{Repo: r.Repo, Number: r.Number}.Name()
+	return f.call(ctx, "React", doing, func() error {
+		in, err := f.repo(r.Repo)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(in.comments, func(c *comment) bool { return c.ID == r.Comment }) {
+			return fmt.Errorf("there is no comment %s", r.Comment)
+		}
+		if !slices.Contains(in.reactions[r.Comment], r.Emoji) {
+			in.reactions[r.Comment] = append(in.reactions[r.Comment], r.Emoji)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,181 @@
+package fake_test
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/forge/fake"
+	"github.com/davitops/davit/internal/forge/forgetest"
+	"github.com/davitops/davit/internal/gitops"
+)
+
+// TestContract holds the fake to the contract, as a provider.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, func(t *testing.T) forgetest.Stage { return open(t) })
+}
+
+type stage struct {
+	*testing.T
+	forge           *fake.Forge
+	repo, suspended gitops.Repo
+	fork            gitops.Repo
+
+	mu        sync.Mutex
+	later     time.Duration
+	deaf      bool
+	delivered []forgetest.Delivery
+	commits   int
+}
+
+func open(t *testing.T) *stage {
+	s := &stage{T: t}
+	s.forge = fake.New(fake.Options{Secrets: []string{"one secret", "other secret"}, Now: s.now, Receive: s.receive})
+	s.repo = s.forge.Add("acme/gitops", "file:///nowhere", false)
+	s.suspended = s.forge.Add("former/gitops", "file:///nowhere", false)
+	s.forge.Suspend(s.suspended, true)
+	s.fork = gitops.Repo{Forge: s.repo.Forge, Path: "mallory/gitops"}
+	for login, role := range map[string]string{"alice": "write", "bob": "read", "carol": "admin", "mallory": "none"} {
+		s.forge.Permit(s.repo, login, role)
+	}
+	return s
+}
+
+func (s *stage) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.later)
+}
+
+func (s *stage) receive(header func(string) string, body []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deaf {
+		return false
+	}
+	d := forgetest.Delivery{Header: map[string]string{}, Body: body}
+	for _, name := range []string{fake.HeaderID, fake.HeaderEvent, fake.HeaderSignature} {
+		d.Header[name] = header(name)
+	}
+	s.delivered = append(s.delivered, d)
+	return true
+}
+
+func (s *stage) Forge() forge.Forge                     { return s.forge }
+func (s *stage) Restart()                               {}
+func (s *stage) Repo() gitops.Repo                      { return s.repo }
+func (s *stage) Suspended() gitops.Repo                 { return s.suspended }
+func (s *stage) Person(login string) gitops.Actor       { return s.forge.Person(login) }
+func (s *stage) Close(number int)                       { s.forge.Close(s.repo, number) }
+func (s *stage) EditComment(id, body string)            { s.forge.EditComment(s.repo, id, body) }
+func (s *stage) DeleteComment(id string)                { s.forge.DeleteComment(s.repo, id) }
+func (s *stage) Checks(commit string) []forge.Check     { return s.forge.Checks(s.repo, commit) }
+func (s *stage) Reactions(comment string) []forge.Emoji { return s.forge.Reactions(s.repo, comment) }
+func (s *stage) Secrets() (one, other string)           { return "one secret", "other secret" }
+
+func (s *stage) commit() string {
+	s.commits++
+	return fmt.Sprintf("%040x", s.commits)
+}
+
+func (s *stage) Open(o forgetest.Opening) int {
+	p := gitops.PullRequest{
+		Repo: s.repo, Title: o.Title, Author: s.Person(o.Author), Draft: o.Draft,
+		Head: gitops.Revision{Branch: "change", Commit: s.commit()}, Base: gitops.Revision{Branch: "main", Commit: fmt.Sprintf("%040x", 0)},
+	}
+	if o.Fork {
+		p.Head.Repo = s.fork
+	}
+	return s.forge.Open(p)
+}
+
+func (s *stage) Push(number int) string {
+	commit := s.commit()
+	s.forge.Push(s.repo, number, commit)
+	return commit
+}
+
+func (s *stage) Merge(number int) string {
+	commit := s.commit()
+	s.forge.Merge(s.repo, number, commit)
+	return commit
+}
+
+func (s *stage) Comment(login string, number int, body string) string {
+	return s.forge.Comment(s.repo, number, login, body)
+}
+
+func (s *stage) Comments(number int) []forgetest.Comment {
+	var found []forgetest.Comment
+	for _, c := range s.forge.Comments(s.repo, number) {
+		found = append(found, forgetest.Comment{ID: c.ID, Login: c.Author.Login, Body: c.Body})
+	}
+	return found
+}
+
+func (s *stage) LoseAnswer() {
+	// Whichever is called first.
+	s.forge.Fail(fake.Fault{Class: forge.Unavailable, Done: true})
+}
+
+func (s *stage) Limit(until time.Time) {
+	s.forge.Fail(fake.Fault{Call: "PullRequest", Class: forge.Limited, Until: until})
+}
+
+func (s *stage) Later(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.later += by
+}
+
+func (s *stage) Deaf(deaf bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaf = deaf
+}
+
+func (s *stage) Deliveries() []forgetest.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copied := make([]forgetest.Delivery, len(s.delivered))
+	for i, d := range s.delivered {
+		copied[i] = forgetest.Delivery{Header: maps.Clone(d.Header), Body: d.Body}
+	}
+	return copied
+}
+
+func (s *stage) Signature(secret string, body []byte) (header, value string) {
+	return fake.HeaderSignature, fake.Sign(secret, body)
+}
+
+// TestFaults holds that calls fail as a test says, as often as it says, and with the
+// work done or not.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	n := s.Open(forgetest.Opening{Author: "alice"})
+	save := func() error {
+		_, err := s.forge.SaveComment(t.Context(), forge.Comment{Repo: s.repo, Number: n, Key: "review", Body: "body"})
+		return err
+	}
+	s.forge.Fail(fake.Fault{Call: "SaveComment", Times: 2, Class: forge.Unavailable})
+	s.forge.Fail(fake.Fault{Call: "SaveComment", Class: forge.Refused, Done: true})
+	if _, err := s.forge.PullRequest(t.Context(), s.repo, n); err != nil {
+		t.Errorf("another call fails as well: %v", err)
+	}
+	for i, want := range []struct {
+		class    forge.Class
+		comments int
+	}{{forge.Unavailable, 0}, {forge.Unavailable, 0}, {forge.Refused, 1}} {
+		if err := save(); forge.ClassOf(err) != want.class || len(s.Comments(n)) != want.comments {
+			t.Errorf("call %d: %v, %d comments", i, err, len(s.Comments(n)))
+		}
+	}
+	if err := save(); err != nil || len(s.Comments(n)) != 1 || s.forge.Calls("SaveComment") != 4 {
+		t.Errorf("after the faults: %v, %d comments, %d calls", err, len(s.Comments(n)), s.forge.Calls("SaveComment"))
+	}
+}

@@ -1,0 +1,136 @@
+package github
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/google/go-github/v62/github"
+
+	"github.com/davitops/davit/internal/forge"
+	"github.com/davitops/davit/internal/gitops"
+)
+
+// tokenRest is how long a token for git is good for at least when it is given out.
+const tokenRest = 5 * time.Minute
+
+// logins is how GitHub writes those of people, of companies' people and of apps.
+var logins = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}(\[bot\])?$`)
+
+// PullRequest returns the facts about one pull request.
+func (g *GitHub) PullRequest(ctx context.Context, repo gitops.Repo, number int) (gitops.PullRequest, error) {
+	var found gitops.PullRequest
+	doing := "read the pull request " + gitops.PullRequest{Repo: repo, Number: number}.Name()
+	err := g.on(ctx, repo, doing, func(s site) error {
+		p, _, err := s.PullRequests.Get(cacheable(ctx), s.owner, s.name, number)
+		if err == nil {
+			found = g.pullRequest(p, repo)
+		}
+		return err
+	})
+	return found, err
+}
+
+// PullRequests are the open ones of a repository, the oldest first: what is opened
+// while they are read comes last, and moves none over a page's end.
+func (g *GitHub) PullRequests(ctx context.Context, repo gitops.Repo) ([]gitops.PullRequest, error) {
+	var found []gitops.PullRequest
+	err := g.on(ctx, repo, "list the open pull requests of "+repo.String(), func(s site) error {
+		open, err := pages(func(page github.ListOptions) ([]*github.PullRequest, *github.Response, error) {
+			return s.PullRequests.List(cacheable(ctx), s.owner, s.name, &github.PullRequestListOptions{
+				State: "open", Sort: "created", Direction: "asc", ListOptions: page,
+			})
+		})
+		for _, p := range open {
+			found = append(found, g.pullRequest(p, repo))
+		}
+		return err
+	})
+	return found, err
+}
+
+// pullRequest reads one. The repository's path is the one that GitHub writes, which is
+// another than was asked for if that was renamed.
+func (g *GitHub) pullRequest(p *github.PullRequest, repo gitops.Repo) gitops.PullRequest {
+	base := p.GetBase()
+	if path := base.GetRepo().GetFullName(); validPath(path) {
+		repo.Path = path
+	}
+	found := gitops.PullRequest{
+		Repo: repo, Number: p.GetNumber(), URL: p.GetHTMLURL(), Title: p.GetTitle(),
+		State: gitops.Open, Draft: p.GetDraft(), Author: actor(p.GetUser()),
+		Head:    gitops.Revision{Branch: p.GetHead().GetRef(), Commit: p.GetHead().GetSHA()},
+		Base:    gitops.Revision{Repo: repo, Branch: base.GetRef(), Commit: base.GetSHA()},
+		Private: base.GetRepo().GetPrivate(), Default: base.GetRepo().GetDefaultBranch(), Updated: p.GetUpdatedAt().Time.UTC(),
+	}
+	if path := p.GetHead().GetRepo().GetFullName(); path != "" { // null when the fork is gone
+		found.Head.Repo = gitops.Repo{Forge: g.name, Path: path}
+	}
+	switch {
+	case p.MergedAt != nil || p.GetMerged():
+		found.State, found.Merge = gitops.Merged, p.GetMergeCommitSHA()
+	case p.GetState() == "closed": // its merge_commit_sha is that of a test merge
+		found.State = gitops.Closed
+	}
+	return found
+}
+
+func actor(u *github.User) gitops.Actor {
+	return account{ID: u.GetID(), Login: u.GetLogin(), Type: u.GetType()}.actor()
+}
+
+// MayWrite asks GitHub, whose answer names the account that has the login now.
+func (g *GitHub) MayWrite(ctx context.Context, repo gitops.Repo, who gitops.Actor) (bool, error) {
+	if !logins.MatchString(who.Login) {
+		return false, refused("read somebody's permission in "+repo.String(), "that is no login")
+	}
+	doing := "read the permission of " + who.Login + " in " + repo.String()
+	var may bool
+	err := g.on(ctx, repo, doing, func(s site) error {
+		level, _, err := s.Repositories.GetPermissionLevel(ctx, s.owner, s.name, url.PathEscape(who.Login))
+		if status(err) == http.StatusNotFound { // nobody has the login, or the repository moved
+			g.forget(repo.Path)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		role := level.GetPermission() // maintain is write to it
+		may = strconv.FormatInt(level.GetUser().GetID(), 10) == who.ID && (role == "write" || role == "admin" || level.GetUser().GetPermissions()["push"])
+		return nil
+	})
+	return may, err
+}
+
+// Source is git over HTTPS, with a token that reads this one repository and nothing
+// else.
+func (g *GitHub) Source(ctx context.Context, repo gitops.Repo) (forge.Source, error) {
+	source := forge.Source{URL: g.web.JoinPath(repo.Path).String() + ".git", User: "x-access-token"}
+	err := g.on(ctx, repo, "get a token to fetch "+repo.String(), func(s site) error {
+		g.mu.Lock()
+		token := g.tokens[repo.Path]
+		g.mu.Unlock()
+		if token == nil || token.GetExpiresAt().Sub(g.now()) < tokenRest {
+			var err error
+			token, _, err = g.app.Apps.CreateInstallationToken(ctx, s.installation, &github.InstallationTokenOptions{
+				Repositories: []string{s.name},
+				Permissions:  &github.InstallationPermissions{Contents: github.String("read")},
+			})
+			if err != nil {
+				return err
+			}
+			g.mu.Lock()
+			g.tokens[repo.Path] = token
+			g.mu.Unlock()
+		}
+		source.Password = token.GetToken()
+		return nil
+	})
+	if err != nil {
+		return forge.Source{}, err
+	}
+	return source, nil
+}
