@@ -101,6 +101,9 @@ func (b *Bot) forge(name string) (forge.Forge, error) {
 
 // told is an error of a forge in the ledger's words: when to try again, if ever.
 func told(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *forge.Error
 	switch forge.ClassOf(err) {
 	case forge.Limited:

@@ -6,36 +6,43 @@ import (
 	"hash/fnv"
 	"time"
 
+	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/ledger"
 	"github.com/davitops/davit/internal/review"
 )
 
-// lost is how far back lost deliveries are asked for. Forges keep them three days, and
-// what is older is found by looking at the pull requests themselves.
-const lost = 3 * 24 * time.Hour
+// How far back lost deliveries are asked for: a little at each sweep, since a busy forge
+// has long lists, and all that forges keep when everything is looked through. What is
+// older is found by looking at the pull requests themselves.
+const (
+	recently = time.Hour
+	kept     = 3 * 24 * time.Hour
+)
 
-// redeliver has a forge send again what did not arrive.
+// redeliver has a forge send again what did not arrive recently.
 func (b *Bot) redeliver(ctx context.Context, name string) (ledger.Batch, error) {
 	f, err := b.forge(name)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	count, err := f.Redeliver(ctx, b.Now().Add(-lost))
-	if err != nil {
-		return ledger.Batch{}, told(err)
-	}
+	return ledger.Batch{}, b.recover(ctx, f, name, recently)
+}
+
+func (b *Bot) recover(ctx context.Context, f forge.Forge, name string, back time.Duration) error {
+	count, err := f.Redeliver(ctx, b.Now().Add(-back))
 	if count > 0 {
 		b.Log.Info("deliveries that were lost are sent again", "forge", name, "count", count)
 	}
-	return ledger.Batch{}, nil
+	return told(err)
 }
 
 // spread is over how long the repositories of a forge are looked through.
 const spread = 10 * time.Minute
 
-// inspect looks through all repositories of a forge. The first few are at once, so that
-// a small installation is up to date as soon as it runs.
+// inspect looks through everything on a forge: what was delivered and lost, and all
+// repositories. The first few are at once, so that a small installation is up to date as
+// soon as it runs.
 func (b *Bot) inspect(ctx context.Context, name string) (ledger.Batch, error) {
 	f, err := b.forge(name)
 	if err != nil {
@@ -44,6 +51,9 @@ func (b *Bot) inspect(ctx context.Context, name string) (ledger.Batch, error) {
 	repos, err := f.Repositories(ctx)
 	if err != nil {
 		return ledger.Batch{}, told(err)
+	}
+	if err := b.recover(ctx, f, name, kept); err != nil {
+		return ledger.Batch{}, err
 	}
 	var batch ledger.Batch
 	for i, repo := range repos {

@@ -177,7 +177,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the database is %s", got)
 	}
 	for key, want := range map[string]string{
-		"sweep":  "sweep must be a duration from 1s to 24h0m0s, for example 2m",
+		"sweep":  "sweep must be a duration from 1s to 30m0s, for example 2m",
 		"listen": `there is no setting "listen"; there are: data_dir, database, listen.admin, listen.webhook, public_url, sweep`,
 		"sweeep": `there is no setting "sweeep"; did you mean "sweep"?`,
 	} {

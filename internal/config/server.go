@@ -43,10 +43,11 @@ func (s Server) DatabaseFile() string {
 // sqlite is how the address of a SQLite database begins.
 const sqlite = "sqlite://"
 
-// Limits on how often the forges are asked for lost deliveries.
+// Limits on how often the forges are asked for lost deliveries. Each time an hour is
+// looked back.
 const (
 	minSweep = time.Second
-	maxSweep = 24 * time.Hour
+	maxSweep = 30 * time.Minute
 )
 
 // setting takes a text into a Server, or says what it must be. Relative paths are

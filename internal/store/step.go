@@ -40,9 +40,12 @@ type habit struct {
 	attempts int // the first one, and those after an error
 }
 
-// heavy is the queue of what takes a processor for seconds, so that hearing and
-// delivering never wait for it.
-const heavy = "heavy"
+// Queues besides River's own, so that hearing waits for nothing: heavy is of what takes
+// a processor for seconds, writes of what waits for a forge's pace.
+const (
+	heavy  = "heavy"
+	writes = "writes"
+)
 
 // What writes to a forge is tried for a day: nothing that was decided may be lost to an
 // outage.
@@ -50,7 +53,7 @@ var habits = map[ledger.Kind]habit{
 	ledger.Hear:      {river.QueueDefault, time.Minute, 50},
 	ledger.Look:      {river.QueueDefault, time.Minute, 50},
 	ledger.Review:    {heavy, 15 * time.Minute, 10},
-	ledger.Deliver:   {river.QueueDefault, 2 * time.Minute, 1500},
+	ledger.Deliver:   {writes, 2 * time.Minute, 1500},
 	ledger.Redeliver: {river.QueueDefault, 5 * time.Minute, 3},
 	ledger.Inspect:   {river.QueueDefault, 5 * time.Minute, 20},
 	ledger.List:      {river.QueueDefault, 5 * time.Minute, 20},
@@ -188,7 +191,9 @@ func (s *Store) worker(work Work, periodic []Periodic) (*river.Client[*sql.Tx], 
 		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: time.Second,
 		CompletedJobRetentionPeriod: time.Hour,
 		Logger:                      s.quiet(), Workers: workers, PeriodicJobs: again,
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 16}, heavy: {MaxWorkers: max(2, runtime.NumCPU())}},
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: 16}, writes: {MaxWorkers: 16}, heavy: {MaxWorkers: max(2, runtime.NumCPU())},
+		},
 	})
 }
 

@@ -10,8 +10,9 @@ import (
 	"github.com/davitops/davit/internal/forge"
 )
 
-// underWay is how long a delivery may take to show what became of it.
-const underWay = time.Minute
+// underWay is how long a delivery may take to show what became of it: GitHub waits ten
+// seconds for an answer.
+const underWay = 15 * time.Second
 
 // Redeliver reads what became of the App's deliveries since a time, the newest first,
 // and asks for each that never arrived once more. GitHub itself tries once, and
@@ -42,7 +43,7 @@ func (g *GitHub) Redeliver(ctx context.Context, since time.Time) (int, error) {
 // lost are the newest attempts at what never arrived, the oldest first.
 func (g *GitHub) lost(ctx context.Context, since time.Time) ([]int64, error) {
 	arrived := map[string]bool{}
-	newest := map[string]*github.HookDelivery{}
+	newest, oldest := map[string]*github.HookDelivery{}, map[string]*github.HookDelivery{}
 	var order []string
 	options := github.ListCursorOptions{PerPage: perPage}
 	for range maxPages {
@@ -60,6 +61,7 @@ func (g *GitHub) lost(ctx context.Context, since time.Time) ([]int64, error) {
 				newest[guid] = d
 				order = append(order, guid)
 			}
+			oldest[guid] = d
 			arrived[guid] = arrived[guid] || d.GetStatusCode()/100 == 2
 		}
 		if options.Cursor = resp.Cursor; reached || options.Cursor == "" {
@@ -69,7 +71,9 @@ func (g *GitHub) lost(ctx context.Context, since time.Time) ([]int64, error) {
 	var ids []int64
 	for i := len(order) - 1; i >= 0; i-- {
 		last := newest[order[i]]
-		if !arrived[order[i]] && g.now().Sub(last.GetDeliveredAt().Time) >= underWay {
+		// What does not arrive time after time is tried less and less often.
+		pause := max(underWay, last.GetDeliveredAt().Sub(oldest[order[i]].GetDeliveredAt().Time))
+		if !arrived[order[i]] && g.now().Sub(last.GetDeliveredAt().Time) >= pause {
 			ids = append(ids, last.GetID())
 		}
 	}

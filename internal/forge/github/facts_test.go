@@ -390,7 +390,8 @@ func TestFindCheck(t *testing.T) {
 }
 
 // TestRedeliver holds what is asked for again: each delivery that no attempt brought
-// home, once, unless one may be under way; and nothing before the time.
+// home, once, unless one may be under way or it was tried for long; and nothing before
+// the time.
 func TestRedeliver(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -400,11 +401,11 @@ func TestRedeliver(t *testing.T) {
 	h := newHub(t)
 	pages := map[string][]string{
 		"": {
-			attempt(20, "under-way", 30*time.Second, 500), attempt(19, "lost", 2*time.Minute, 0), attempt(18, "arrived", 3*time.Minute, 202),
-			attempt(17, "arrived-at-last", 4*time.Minute, 200),
+			attempt(20, "under-way", 10*time.Second, 500), attempt(19, "lost", 2*time.Minute, 0), attempt(18, "arrived", 3*time.Minute, 202),
+			attempt(17, "arrived-at-last", 4*time.Minute, 200), attempt(16, "tried-again", 4*time.Minute, 500),
 		},
 		"next": {
-			attempt(16, "arrived-at-last", 5*time.Minute, 500), attempt(15, "under-way", 6*time.Minute, 500), attempt(14, "lost", 7*time.Minute, 502),
+			attempt(16, "arrived-at-last", 5*time.Minute, 500), attempt(15, "lost", 3*time.Minute, 500), attempt(14, "tried-again", 9*time.Minute, 502),
 			attempt(13, "refused", 8*time.Minute, 404), attempt(12, "redirected", 9*time.Minute, 302),
 		},
 		"end": {attempt(11, "old", time.Hour, 500), attempt(10, "older", 2*time.Hour, 500)},

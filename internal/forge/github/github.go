@@ -38,7 +38,7 @@ type Options struct {
 	Log       *slog.Logger      // nil is silence
 
 	Timeout time.Duration    // of one request with its answer; 0 is 15 seconds
-	Spacing time.Duration    // between two creations in one installation; 0 is the second that GitHub asks for, less is none
+	Spacing time.Duration    // for each creation in one installation, after a few; 0 is the second that GitHub asks for, less is none
 	Now     func() time.Time // nil is time.Now
 }
 

@@ -87,18 +87,22 @@ func saysLimit(body []byte) bool {
 
 // governor is the outermost transport of one installation. Limits are its own: after
 // one, it answers without going to the network until the limit ends. It lets one write
-// through at a time, and leaves a pause between two that create.
+// through at a time, and creations at a pace.
 type governor struct {
 	next    http.RoundTripper
 	spacing time.Duration
 	now     func() time.Time
 	turn    chan struct{} // holds one: whose turn it is to write
 
-	mu      sync.Mutex
-	until   time.Time
-	open    int       // limits without an end, in a row
-	created time.Time // when something was last created
+	mu    sync.Mutex
+	until time.Time
+	open  int       // limits without an end, in a row
+	paid  time.Time // until when the pace is used up by what was created
 }
+
+// burst is how many creations need no pause between them: what one pull request needs,
+// so that somebody who has just opened one does not wait for the pace.
+const burst = 5
 
 func newGovernor(next http.RoundTripper, spacing time.Duration, now func() time.Time) *governor {
 	return &governor{next: next, spacing: spacing, now: now, turn: make(chan struct{}, 1)}
@@ -126,7 +130,7 @@ func (g *governor) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// admit waits for a request's turn. The first creation after a pause does not wait.
+// admit waits for a request's turn.
 func (g *governor) admit(req *http.Request) (release func(), err error) {
 	if err := g.limited(); err != nil {
 		return nil, err
@@ -154,13 +158,17 @@ func (g *governor) admit(req *http.Request) (release func(), err error) {
 	return release, nil
 }
 
-// pause waits until the spacing has passed since the last creation.
+// pause waits until a creation is within the pace: one for each spacing, of which a
+// burst may be saved up.
 func (g *governor) pause(ctx context.Context) error {
+	if g.spacing <= 0 {
+		return nil
+	}
 	g.mu.Lock()
-	wait := g.created.Add(g.spacing).Sub(g.now())
+	wait := g.paid.Sub(g.now().Add((burst - 1) * g.spacing))
 	g.mu.Unlock()
-	if g.spacing > 0 && wait > 0 {
-		timer := time.NewTimer(min(wait, g.spacing))
+	if wait > 0 {
+		timer := time.NewTimer(min(wait, g.spacing)) // a clock that was set back must not stop everything
 		defer timer.Stop()
 		select {
 		case <-timer.C:
@@ -169,8 +177,12 @@ func (g *governor) pause(ctx context.Context) error {
 		}
 	}
 	g.mu.Lock()
-	g.created = g.now()
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	now := g.now()
+	if g.paid.Before(now) || g.paid.After(now.Add(burst*g.spacing)) {
+		g.paid = now
+	}
+	g.paid = g.paid.Add(g.spacing)
 	return nil
 }
 
