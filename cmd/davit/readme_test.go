@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/davitops/davit/internal/command"
 	"github.com/davitops/davit/internal/engine/builtin"
 )
 
@@ -39,6 +40,8 @@ func TestReadme(t *testing.T) {
 	}
 	want := between(t, string(data), "<!-- preview of testdata/samples/release.txtar; a test keeps it true -->\n", "<!-- end of preview -->", comment)
 	want = between(t, want, "<!-- the rules; a test keeps them true -->\n", "<!-- end of the rules -->", rules.String())
+	commands, _, _ := strings.Cut(command.Usage(), "\n\n")
+	want = between(t, want, "<!-- the commands; a test keeps them true -->\n", "<!-- end of the commands -->", commands+"\n")
 	if os.Getenv("UPDATE") != "" {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

@@ -160,7 +160,7 @@ func (s *scene) forge(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	dir := filepath.Join(s.work, "forge")
 	ts.Check(os.MkdirAll(dir, 0o755))
-	ts.Check(os.WriteFile(filepath.Join(dir, "seed.yaml"), []byte(ts.ReadFile("seed.yaml")), 0o644))
+	ts.Check(os.WriteFile(filepath.Join(dir, "seed.yaml"), []byte(asManifest(ts, ts.ReadFile("seed.yaml"))), 0o644))
 	s.sim, err = githubsim.New(githubsim.Options{Dir: dir, AppID: 7, AppKey: key, WebhookSecret: hookSecret, Description: d})
 	ts.Check(err)
 	s.url, err = s.sim.Start("127.0.0.1:0")
@@ -169,6 +169,23 @@ func (s *scene) forge(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("FORGE", s.url)
 	ts.Check(os.WriteFile(filepath.Join(s.work, "app.pem"), key, 0o600))
 	ts.Check(os.WriteFile(filepath.Join(s.work, "webhook.secret"), []byte(hookSecret+"\n"), 0o600))
+}
+
+// asManifest gives the App of a seed what app-manifest/github.json asks for, and no more,
+// so that the stories prove that it is enough.
+func asManifest(ts *testscript.TestScript, seed string) string {
+	data, err := os.ReadFile(filepath.Join(root, "app-manifest", "github.json"))
+	ts.Check(err)
+	var manifest struct {
+		Permissions json.RawMessage `json:"default_permissions"`
+		Events      json.RawMessage `json:"default_events"`
+	}
+	ts.Check(json.Unmarshal(data, &manifest))
+	const app = "app: {slug: davit, name: Davit"
+	if !strings.Contains(seed, app+"}") {
+		ts.Fatalf("the seed does not say %s}", app)
+	}
+	return strings.Replace(seed, app, fmt.Sprintf("%s, permissions: %s, events: %s", app, manifest.Permissions, manifest.Events), 1)
 }
 
 // forges is the end of every story's davit.yaml.

@@ -23,7 +23,11 @@ type Facts struct {
 	Problem, Reference string
 }
 
-const footer = "\n<sub>`/plan` looks again · `/help` says what else can be asked for</sub>\n"
+// footer says how old a comment is, since clusters go on changing, and how to get a newer
+// one.
+func footer(now time.Time) string {
+	return "\n<sub>As of " + now.UTC().Format("2006-01-02 15:04 MST") + " · `/plan` looks again · `/help` says what else can be asked for</sub>\n"
+}
 
 // Decide says what is said of a pull request. Where nobody waits for it and it is what
 // was said before, nothing is.
@@ -39,7 +43,9 @@ func Decide(f Facts) ledger.Batch {
 		body = f.trouble(&check)
 	default:
 		row.Tip, row.Digest = f.Preview.Base, digest(f.Preview)
-		body = conclude(&check, f.Preview)
+		conclude(&check, f.Preview)
+		end := footer(f.Now)
+		body = f.Preview.Markdown(report.MaxComment-len(end)) + end
 	}
 	var b ledger.Batch
 	if same := row.Digest != "" && row.Digest == f.Row.Digest; !row.Quiet || !same {
@@ -83,8 +89,8 @@ func worthAComment(p report.Preview) bool { return p.Stats.Affected > 0 || len(p
 // maxSummary is how much of the report a check shows, in bytes. Forges take 65,535.
 const maxSummary = 60_000
 
-// conclude ends a check with what a preview says, and returns the same as a comment.
-func conclude(check *forge.Check, p report.Preview) (comment string) {
+// conclude ends a check with what a preview says.
+func conclude(check *forge.Check, p report.Preview) {
 	switch {
 	case p.ExitCode() == report.ExitClean:
 		check.Conclusion = forge.Success
@@ -96,7 +102,6 @@ func conclude(check *forge.Check, p report.Preview) (comment string) {
 	check.Title = p.Headline()
 	check.Summary = p.Markdown(maxSummary)
 	check.Annotations = annotations(p)
-	return p.Markdown(report.MaxComment-len(footer)) + footer
 }
 
 // maxAnnotations is how many lines are annotated; more are noise, and cost a request for
