@@ -414,6 +414,40 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// renamed is a forge where a repository was renamed: it answers to the old name with the
+// new one.
+type renamed struct {
+	*fake.Forge
+	old, new gitops.Repo
+}
+
+func (r renamed) PullRequest(ctx context.Context, repo gitops.Repo, number int) (gitops.PullRequest, error) {
+	if repo == r.old {
+		repo = r.new
+	}
+	return r.Forge.PullRequest(ctx, repo, number)
+}
+
+// TestRenamed: what is told under a repository's old name is about the repository.
+func TestRenamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := gitops.Repo{Forge: "github", Path: "acme/before"}
+	w.bot.Forges["github"] = renamed{w.forge, old, w.repo}
+	w.run(nil)
+	n := w.open("blue")
+	w.settle()
+	for range 2 {
+		w.forge.Deliver(gitops.Event{Kind: gitops.Changed, Repo: old, Number: n})
+		w.forge.Deliver(gitops.Event{Kind: gitops.Commented, Repo: old, Number: n, Comment: "7", Text: "/plan", Actor: w.forge.Person("alice")})
+		w.settle()
+	}
+	w.shows(n, "blue")
+	if row, err := w.db.Pull(t.Context(), gitops.PullRequest{Repo: w.repo, Number: n}.Name()); err != nil || row.Turn != 2 {
+		t.Errorf("%+v, %v", row, err)
+	}
+}
+
 // TestQuietBase: the base branch moves, and people hear of it only if it matters.
 func TestQuietBase(t *testing.T) {
 	t.Parallel()

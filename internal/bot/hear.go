@@ -71,6 +71,9 @@ func (b *Bot) changed(ctx context.Context, f forge.Forge, e gitops.Event) (ledge
 	if err != nil {
 		return ledger.Batch{}, err
 	}
+	if pr.Repo != e.Repo { // it has another name by now, and its row has, too
+		return b.changed(ctx, f, gitops.Event{Repo: pr.Repo, Number: pr.Number})
+	}
 	if pr.Updated.Before(e.Updated) {
 		return ledger.Batch{}, fmt.Errorf("look at %s: %w", pr.Name(), errBehind)
 	}
@@ -106,6 +109,10 @@ func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (led
 	pr, err := f.PullRequest(ctx, e.Repo, e.Number)
 	if err != nil {
 		return ledger.Batch{}, err
+	}
+	if pr.Repo != e.Repo {
+		e.Repo = pr.Repo
+		return b.commented(ctx, f, e)
 	}
 	mayWrite, err := f.MayWrite(ctx, e.Repo, e.Actor)
 	if err != nil {

@@ -73,6 +73,8 @@ func (b *Bot) preview(ctx context.Context, step ledger.Step, pr gitops.PullReque
 	if err != nil {
 		return report.Preview{}, told(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	sides, err := b.Mirrors.Compare(ctx, pr, source)
@@ -100,6 +102,10 @@ func (b *Bot) preview(ctx context.Context, step ledger.Step, pr gitops.PullReque
 	preview.Notes = append(sides.Notes, preview.Notes...)
 	return preview, nil
 }
+
+// longest is how long looking at a pull request may take. It is less than what the step
+// has, so that there is time left to say that it took too long.
+const longest = 10 * time.Minute
 
 // glance is how often a review that is going on looks whether it is still wanted.
 const glance = time.Second

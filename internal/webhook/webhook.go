@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/davitops/davit/internal/ledger"
@@ -16,6 +17,13 @@ import (
 
 // MaxBody is the largest delivery in bytes. GitHub sends none that is larger.
 const MaxBody = 25 << 20
+
+// Anybody can send a body, and it must be read before it is known who did. So only a few
+// may be large at a time; those that are not have room beside them.
+const (
+	small     = 1 << 20
+	manyLarge = 4
+)
 
 // Verifier knows a forge's signature.
 type Verifier interface {
@@ -37,6 +45,30 @@ type Handler struct {
 	// Observe, if not nil, is told of each delivery and its answer. event is empty for one
 	// that nobody has signed.
 	Observe func(forge, event string, status int)
+
+	once  sync.Once
+	large chan struct{} // holds one for each large body that is being read
+}
+
+func (h *Handler) slots() chan struct{} {
+	h.once.Do(func() { h.large = make(chan struct{}, manyLarge) })
+	return h.large
+}
+
+// read returns a body that is not too large. It counts as being read until done.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
+	bounded := http.MaxBytesReader(w, r.Body, MaxBody)
+	head, err := io.ReadAll(io.LimitReader(bounded, small))
+	if err != nil || len(head) < small {
+		return head, func() {}, err
+	}
+	select {
+	case h.slots() <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, func() {}, r.Context().Err()
+	}
+	rest, err := io.ReadAll(bounded)
+	return append(head, rest...), func() { <-h.slots() }, err
 }
 
 // kept are the headers that are stored: what tells deliveries apart, and nothing that
@@ -66,7 +98,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, name string, forge Verifier) (event string, status int, answer string) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, done, err := h.read(w, r)
+	defer done()
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

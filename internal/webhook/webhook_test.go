@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -126,5 +127,56 @@ func TestDeliveryThatIsHereAlready(t *testing.T) {
 		if recorder.Code != http.StatusAccepted || recorder.Body.String() != want {
 			t.Errorf("%d %q, want %q", recorder.Code, recorder.Body, want)
 		}
+	}
+}
+
+// slow is a body that is large and does not end before it is told to.
+type slow struct {
+	sent int
+	end  chan struct{}
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	if s.sent <= small {
+		s.sent += len(p)
+		return len(p), nil
+	}
+	<-s.end
+	return 0, io.EOF
+}
+
+// TestFewLargeBodiesAtATime: strangers who send large bodies can't fill the memory, nor
+// keep out what is small.
+func TestFewLargeBodiesAtATime(t *testing.T) {
+	t.Parallel()
+	h := &Handler{Forges: map[string]Verifier{"github": verifier{}}, Inbox: &inbox{}, Log: slog.New(slog.DiscardHandler)}
+	send := func(ctx context.Context, body io.Reader) int {
+		request := httptest.NewRequestWithContext(ctx, "POST", "/", body)
+		request.SetPathValue("forge", "github")
+		request.Header.Set("X-Hub-Signature-256", "good")
+		recorder := httptest.NewRecorder()
+		h.ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	end := make(chan struct{})
+	var group sync.WaitGroup
+	for range manyLarge {
+		group.Go(func() { send(t.Context(), &slow{end: end}) })
+	}
+	for len(h.slots()) < manyLarge {
+		runtime.Gosched()
+	}
+	if code := send(t.Context(), strings.NewReader("{}")); code != http.StatusAccepted {
+		t.Errorf("a small one: %d", code)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := send(ctx, bytes.NewReader(make([]byte, 2*small))); code != http.StatusBadRequest {
+		t.Errorf("one large one too many: %d", code)
+	}
+	close(end)
+	group.Wait()
+	if code := send(t.Context(), bytes.NewReader(make([]byte, 2*small))); code != http.StatusAccepted {
+		t.Errorf("a large one after them: %d", code)
 	}
 }
