@@ -53,6 +53,7 @@ type Step struct {
 	Key   string
 	Turn  int64     // of a pull request, when it is reviewed
 	At    time.Time // not before this; zero means now
+	Idle  bool      // nobody waits for it, so it comes after what somebody does
 	Cause string    // the id of the delivery that it goes back to, for the log
 }
 

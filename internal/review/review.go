@@ -102,7 +102,7 @@ const pause = time.Minute
 
 func quietly(row ledger.Pull, now time.Time) ledger.Batch {
 	row.Turn++
-	step := ledger.Step{Kind: ledger.Review, Key: row.Name(), Turn: row.Turn}
+	step := ledger.Step{Kind: ledger.Review, Key: row.Name(), Turn: row.Turn, Idle: true}
 	if at := row.Moved.Add(pause); at.After(now) {
 		step.At, now = at, at
 	}

@@ -89,6 +89,9 @@ func story(b ledger.Batch) string {
 	}
 	for _, step := range b.Steps {
 		fmt.Fprintf(&s, "step %s", step)
+		if step.Idle {
+			s.WriteString(", idle")
+		}
 		if !step.At.IsZero() {
 			fmt.Fprintf(&s, " in %s", step.At.Sub(now))
 		}
@@ -191,11 +194,11 @@ func TestMoved(t *testing.T) {
 		{"to what was looked at", reviewed(pr()), tip1, time.Hour, ""},
 		{"long after", reviewed(pr()), tip2, time.Hour, `
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
-step review github:acme/gitops#7 turn 2
+step review github:acme/gitops#7 turn 2, idle
 `},
 		{"soon after it moved before", func() ledger.Pull { r := reviewed(pr()); r.Moved = now; return r }(), tip2, 20 * time.Second, `
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
-step review github:acme/gitops#7 turn 2 in 1m0s
+step review github:acme/gitops#7 turn 2, idle in 1m0s
 `},
 		{"meanwhile", reviewing(pr()), tip2, time.Hour, `
 row github:acme/gitops#7 open at aa, turn 1, done 0, wants 22
@@ -308,7 +311,7 @@ row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
 comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
 check 7/aaaaaaa/1 at aa: success, 1 target changed (~1), 0 annotations
-step review github:acme/gitops#7 turn 2
+step review github:acme/gitops#7 turn 2, idle
 `},
 		{"the base moved meanwhile to what was seen", Facts{Row: seen, Preview: preview()}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1

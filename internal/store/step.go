@@ -67,9 +67,19 @@ var unfinished = []rivertype.JobState{
 	rivertype.JobStateRunning, rivertype.JobStateScheduled,
 }
 
+// River's priorities, of which the lowest number comes first.
+const (
+	awaited = 1
+	idle    = 4
+)
+
 func (s *Store) options(step ledger.Step) *river.InsertOpts {
+	priority := awaited
+	if step.Idle {
+		priority = idle
+	}
 	return &river.InsertOpts{
-		Queue: habits[step.Kind].queue, MaxAttempts: habits[step.Kind].attempts, ScheduledAt: step.At,
+		Queue: habits[step.Kind].queue, MaxAttempts: habits[step.Kind].attempts, ScheduledAt: step.At, Priority: priority,
 		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished},
 	}
 }

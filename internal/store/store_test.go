@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -193,6 +194,32 @@ func TestStepsAreDone(t *testing.T) {
 	defer mu.Unlock()
 	if d := cmp.Diff(map[string]int{"flaky": 2, "early": 2, "hopeless": 1, "contended": 3, "first": 1, "next": 1}, tries); d != "" {
 		t.Errorf("tries (-want +got):\n%s", d)
+	}
+}
+
+// TestIdleStepsComeLast: what somebody waits for overtakes what nobody does.
+func TestIdleStepsComeLast(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	var b ledger.Batch
+	for i := range 50 {
+		b.Steps = append(b.Steps, ledger.Step{Kind: ledger.Review, Key: fmt.Sprint("idle", i), Idle: true})
+	}
+	commit(t, s, b)
+	commit(t, s, ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Review, Key: "awaited"}}})
+	begun := make(chan string)
+	run(t, s, func(_ context.Context, step ledger.Step, _ bool) (ledger.Batch, error) {
+		begun <- step.Key
+		return ledger.Batch{}, nil
+	})
+	at := 0
+	for i := range 51 {
+		if wait(t, begun) == "awaited" {
+			at = i
+		}
+	}
+	if most := max(2, runtime.NumCPU()); at >= most {
+		t.Errorf("what somebody waits for begins after %d others", at)
 	}
 }
 
