@@ -52,7 +52,8 @@ func (b *Bot) event(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.
 	case gitops.Pushed:
 		return b.pushed(ctx, e)
 	case gitops.Connected:
-		return ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Inspect, Key: e.Repo.Forge}}}, nil
+		// The turn makes it one of its own: another that is going on may not have seen it.
+		return ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Inspect, Key: e.Repo.Forge, Turn: b.Now().UnixMilli()}}}, nil
 	}
 	return ledger.Batch{}, nil
 }

@@ -226,11 +226,25 @@ func (s *Store) Waiting(ctx context.Context) (map[ledger.Kind]int, error) {
 	return counts, nil
 }
 
-// Prune forgets deliveries from before a time, but for those that wait.
-func (s *Store) Prune(ctx context.Context, before time.Time) error {
-	_, err := s.write.ExecContext(ctx, "DELETE FROM deliveries WHERE received < $1 AND state <> $2", before.UnixMilli(), string(ledger.Waiting))
-	if err != nil {
-		return fmt.Errorf("forget old deliveries: %w", err)
-	}
-	return nil
+// How long what is done with is kept: deliveries as long as forges send them again, and
+// a little more; effects so long that somebody can look what was written. What is
+// written again after that is found by its key on the forge.
+const (
+	keptDeliveries = 7 * 24 * time.Hour
+	keptEffects    = 30 * 24 * time.Hour
+)
+
+// Prune forgets what is done with and old.
+func (s *Store) Prune(ctx context.Context) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
+		w := writer{ctx: ctx, tx: tx, store: s}
+		if _, err := w.exec("DELETE FROM deliveries WHERE received < $1 AND state <> $2",
+			s.Now().Add(-keptDeliveries).UnixMilli(), string(ledger.Waiting)); err != nil {
+			return fmt.Errorf("forget old deliveries: %w", err)
+		}
+		if _, err := w.exec("DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
+			return fmt.Errorf("forget old effects: %w", err)
+		}
+		return nil
+	})
 }

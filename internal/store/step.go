@@ -122,12 +122,8 @@ type Periodic struct {
 	Every time.Duration
 }
 
-// kept is how long deliveries are. GitHub sends one again for three days, its
-// Enterprise Server for seven.
-const kept = 7 * 24 * time.Hour
-
 // Run works on steps until ctx is done, and then waits for those that are being
-// worked. It forgets old deliveries by itself. It answers ErrTaken if another process
+// worked. It forgets what is old by itself. It answers ErrTaken if another process
 // works already.
 func (s *Store) Run(ctx context.Context, work Work, periodic ...Periodic) error {
 	periodic = append(periodic, Periodic{Step: ledger.Step{Kind: ledger.Prune}, Every: time.Hour})
@@ -249,7 +245,7 @@ func (w *stepper) once(ctx context.Context, j *river.Job[job], step ledger.Step)
 	var batch ledger.Batch
 	var err error
 	if step.Kind == ledger.Prune {
-		err = w.store.Prune(ctx, w.store.Now().Add(-kept))
+		err = w.store.Prune(ctx)
 	} else {
 		batch, err = w.work(ctx, step, j.Attempt >= j.MaxAttempts)
 	}

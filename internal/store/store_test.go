@@ -332,11 +332,52 @@ func TestBrokenDeliveryIsHeardAgain(t *testing.T) {
 			return err == nil && got.State == ledger.Broken && len(counts(t, s)) == 0
 		})
 	}
-	if err := s.Prune(t.Context(), time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
+}
+
+// TestPrune: what is done with is forgotten after its time, and nothing that is not.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	now := time.Now()
+	s.Now = func() time.Time { return now }
+	for _, id := range []string{"heard", "waiting"} {
+		if _, err := s.Receive(t.Context(), ledger.Delivery{ID: id, Forge: "github", Body: []byte(id)}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := s.Delivery(t.Context(), "github/a"); !errors.Is(err, ledger.ErrNotFound) {
-		t.Errorf("after pruning: %v", err)
+	written, not := comment("a"), comment("b")
+	not.Key = "comment/2"
+	commit(t, s, ledger.Batch{Effects: []ledger.Effect{written, not}})
+	commit(t, s, ledger.Batch{Heard: []ledger.Heard{{Key: "github/heard", State: ledger.Done}}, Delivered: []ledger.Delivered{{Key: written.Key, Version: 1}}})
+	left := func() (names []string) {
+		t.Helper()
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"heard", "waiting"} {
+			if _, err := s.Delivery(t.Context(), "github/"+id); err == nil {
+				names = append(names, id)
+			}
+		}
+		for _, key := range []string{written.Key, not.Key} {
+			if _, err := s.Effect(t.Context(), key); err == nil {
+				names = append(names, key)
+			}
+		}
+		return names
+	}
+	for _, step := range []struct {
+		after time.Duration
+		want  []string
+	}{
+		{6 * 24 * time.Hour, []string{"heard", "waiting", "comment/1", "comment/2"}},
+		{2 * 24 * time.Hour, []string{"waiting", "comment/1", "comment/2"}},
+		{60 * 24 * time.Hour, []string{"waiting", "comment/2"}},
+	} {
+		now = now.Add(step.after)
+		if d := cmp.Diff(step.want, left()); d != "" {
+			t.Errorf("after another %s (-want +got):\n%s", step.after, d)
+		}
 	}
 }
 
