@@ -25,8 +25,16 @@ import (
 	"github.com/davitops/davit/internal/forge/github/githubsim"
 )
 
-// repository is the one that stories are about.
-const repository = "/repos/acme/gitops"
+// name is the repository that a story is about: $REPOSITORY, or acme/gitops.
+func (s *scene) name(ts *testscript.TestScript) string {
+	if name := ts.Getenv("REPOSITORY"); name != "" {
+		return name
+	}
+	return "acme/gitops"
+}
+
+// repository is where its API is.
+func (s *scene) repository(ts *testscript.TestScript) string { return "/repos/" + s.name(ts) }
 
 // as is the command "as LOGIN VERB …": what people do on the forge.
 //
@@ -41,6 +49,7 @@ func (s *scene) as(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: as LOGIN VERB …")
 	}
 	login, verb, rest := args[0], args[1], append(args[2:], "", "", "")
+	repository := s.repository(ts)
 	pull := repository + "/pulls/" + ts.Getenv("PR")
 	switch verb {
 	case "push":
@@ -75,7 +84,7 @@ func (s *scene) push(ts *testscript.TestScript, login string, args []string) {
 	if from == "" {
 		from = "main"
 	}
-	name := "acme/gitops"
+	name := s.name(ts)
 	if owner, rest, found := strings.Cut(branch, ":"); found { // a fork's
 		name, branch = owner+"/gitops", rest
 	}
@@ -109,7 +118,7 @@ func (s *scene) push(ts *testscript.TestScript, login string, args []string) {
 // comments are what Davit says on $PR.
 func (s *scene) comments(ts *testscript.TestScript) []string {
 	var bodies []string
-	for _, c := range s.list(ts, repository+"/issues/"+ts.Getenv("PR")+"/comments?per_page=100") {
+	for _, c := range s.list(ts, s.repository(ts)+"/issues/"+ts.Getenv("PR")+"/comments?per_page=100") {
 		if user := c["user"].(map[string]any); user["login"] == "davit[bot]" {
 			bodies = append(bodies, c["body"].(string))
 		}
@@ -128,8 +137,8 @@ func (s *scene) comment(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	if args[0] == "deleted" {
-		for _, c := range s.list(ts, repository+"/issues/"+ts.Getenv("PR")+"/comments?per_page=100") {
-			s.ask(ts, "alice", "DELETE", fmt.Sprintf("%s/issues/comments/%.0f", repository, c["id"]), nil)
+		for _, c := range s.list(ts, s.repository(ts)+"/issues/"+ts.Getenv("PR")+"/comments?per_page=100") {
+			s.ask(ts, "alice", "DELETE", fmt.Sprintf("%s/issues/comments/%.0f", s.repository(ts), c["id"]), nil)
 		}
 		return
 	}
@@ -156,9 +165,9 @@ func (s *scene) said(ts *testscript.TestScript, _ bool, _ []string) {
 func (s *scene) check(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(strings.Join(args[1:], " "))
 	until(ts, func() (bool, string) {
-		pr := s.api(ts, "alice", "GET", repository+"/pulls/"+ts.Getenv("PR"), nil)
+		pr := s.api(ts, "alice", "GET", s.repository(ts)+"/pulls/"+ts.Getenv("PR"), nil)
 		head := pr["head"].(map[string]any)["sha"].(string)
-		runs, _ := s.api(ts, "alice", "GET", repository+"/commits/"+head+"/check-runs?check_name=davit&filter=latest", nil)["check_runs"].([]any)
+		runs, _ := s.api(ts, "alice", "GET", s.repository(ts)+"/commits/"+head+"/check-runs?check_name=davit&filter=latest", nil)["check_runs"].([]any)
 		for _, run := range runs {
 			text, _ := json.Marshal(run)
 			if run.(map[string]any)["conclusion"] == args[0] && pattern.Match(text) {
@@ -277,11 +286,11 @@ func (s *scene) rows(ts *testscript.TestScript, _ bool, args []string) {
 // secret could be seen, is in a comment, a check, the page, a row, a metric or the log.
 func (s *scene) nowhere(ts *testscript.TestScript, neg bool, texts []string) {
 	places := map[string]string{"log": s.log.String(), "comments": strings.Join(s.comments(ts), "\n")}
-	_, page := s.fetch(ts, s.url+"/acme/gitops/pull/"+ts.Getenv("PR"))
+	_, page := s.fetch(ts, s.url+"/"+s.name(ts)+"/pull/"+ts.Getenv("PR"))
 	places["page"], _, _ = strings.Cut(page, `id="files"`) // below it is the forge's own view of the files
-	pr := s.api(ts, "alice", "GET", repository+"/pulls/"+ts.Getenv("PR"), nil)
+	pr := s.api(ts, "alice", "GET", s.repository(ts)+"/pulls/"+ts.Getenv("PR"), nil)
 	head := pr["head"].(map[string]any)["sha"].(string)
-	places["checks"] = string(s.ask(ts, "alice", "GET", repository+"/commits/"+head+"/check-runs?filter=all", nil))
+	places["checks"] = string(s.ask(ts, "alice", "GET", s.repository(ts)+"/commits/"+head+"/check-runs?filter=all", nil))
 	for _, table := range s.query(ts, "SELECT name FROM sqlite_master WHERE type = 'table'") {
 		for _, row := range s.query(ts, `SELECT * FROM "`+table[0]+`"`) {
 			places["rows"] += strings.Join(row, "\n") + "\n"
