@@ -137,6 +137,8 @@ type world struct {
 	db    *store.Store
 	bot   *Bot
 	lose  func() bool // whether the next delivery is lost
+
+	arrived []string // deliveries, by id
 }
 
 func newWorld(t *testing.T) *world {
@@ -175,6 +177,7 @@ func (w *world) receive(header func(string) string, body []byte) bool {
 		w.t.Errorf("receive: %v", err)
 		return false
 	}
+	w.arrived = append(w.arrived, id)
 	return true
 }
 
@@ -412,6 +415,53 @@ func TestGone(t *testing.T) {
 	if writes := w.forge.Calls("SaveComment") + w.forge.Calls("SaveCheck"); writes != 0 {
 		t.Errorf("%d writes", writes)
 	}
+	for _, id := range w.arrived {
+		if d, err := w.db.Delivery(t.Context(), "github/"+id); err != nil || d.State != ledger.Done {
+			t.Errorf("the delivery is %s, %v", d.State, err)
+		}
+	}
+	if len(w.arrived) == 0 {
+		t.Error("nothing was delivered")
+	}
+}
+
+// behind is a forge whose answers are older than its events for a while.
+type behind struct {
+	*fake.Forge
+	mu    sync.Mutex
+	stale []gitops.PullRequest
+}
+
+func (b *behind) PullRequest(ctx context.Context, repo gitops.Repo, number int) (gitops.PullRequest, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.stale) > 0 {
+		pr := b.stale[0]
+		b.stale = b.stale[1:]
+		return pr, nil
+	}
+	return b.Forge.PullRequest(ctx, repo, number)
+}
+
+// TestForgeBehindItsOwnEvents: what a forge tells first and answers later is waited for.
+func TestForgeBehindItsOwnEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	slow := &behind{Forge: w.forge}
+	w.bot.Forges["github"] = slow
+	w.run(nil)
+	n := w.open("blue")
+	w.settle()
+	before, err := w.forge.PullRequest(t.Context(), w.repo, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow.mu.Lock()
+	slow.stale = []gitops.PullRequest{before}
+	slow.mu.Unlock()
+	w.forge.Push(w.repo, n, "green")
+	w.settle()
+	w.shows(n, "green")
 }
 
 // renamed is a forge where a repository was renamed: it answers to the old name with the
