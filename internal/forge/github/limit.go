@@ -100,9 +100,10 @@ type governor struct {
 	paid  time.Time // until when the pace is used up by what was created
 }
 
-// burst is how many creations need no pause between them: what one pull request needs,
-// so that somebody who has just opened one does not wait for the pace.
-const burst = 5
+// burst is how many creations need no pause between them, so that somebody who has just
+// opened a pull request does not wait for the pace. With one a second besides they are
+// the 80 that GitHub allows in a minute.
+const burst = 20
 
 func newGovernor(next http.RoundTripper, spacing time.Duration, now func() time.Time) *governor {
 	return &governor{next: next, spacing: spacing, now: now, turn: make(chan struct{}, 1)}

@@ -474,14 +474,14 @@ func TestPace(t *testing.T) {
 				t.Errorf("%s is done after %s, want %s", name, took, want)
 			}
 		}
-		for range 5 {
+		for range 20 {
 			do("React", 0)
 		}
 		do("PullRequest", 0)
 		do("React", time.Second)
 		do("React", 2*time.Second)
 		<-time.After(10 * time.Second)
-		for range 5 {
+		for range 10 {
 			do("React", 12*time.Second)
 		}
 		do("React", 13*time.Second)
