@@ -102,3 +102,47 @@ func TestPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestShows says whose pull requests show what clusters hold.
+func TestShows(t *testing.T) {
+	t.Parallel()
+	repo := gitops.Repo{Forge: "github", Path: "acme/gitops"}
+	rules := func(live LiveDiff) Rules {
+		return Rules{{Match: []string{"github:acme/*"}, Clusters: []string{"staging"}, LiveDiff: live}}
+	}
+	pr := func(change func(*gitops.PullRequest)) gitops.PullRequest {
+		p := gitops.PullRequest{Repo: repo, Number: 1, Private: true,
+			Head: gitops.Revision{Repo: repo, Branch: "change"}, Base: gitops.Revision{Repo: repo, Branch: "main"}}
+		change(&p)
+		return p
+	}
+	private := func(*gitops.PullRequest) {}
+	public := func(p *gitops.PullRequest) { p.Private = false }
+	fork := func(p *gitops.PullRequest) { p.Head.Repo.Path = "mallory/gitops" }
+	lost := func(p *gitops.PullRequest) { p.Head.Repo = gitops.Repo{} }
+	topic := func(p *gitops.PullRequest) { p.Base.Branch = "topic" }
+	for _, test := range []struct {
+		name   string
+		rules  Rules
+		change func(*gitops.PullRequest)
+		may    bool
+		why    string
+	}{
+		{"private", rules(Auto), private, true, ""},
+		{"private, and nothing said", rules(""), private, true, ""},
+		{"private, but never", rules(Never), private, false, ""},
+		{"public", rules(Auto), public, false, `Everybody may read this repository, so no cluster was asked; the operator can set "live_diff: always" in the rule for github:acme/* in davit.yaml.`},
+		{"public, and nothing said", rules(""), public, false, `Everybody may read this repository, so no cluster was asked; the operator can set "live_diff: always" in the rule for github:acme/* in davit.yaml.`},
+		{"public, but always", rules(Always), public, true, ""},
+		{"public, but never", rules(Never), public, false, ""},
+		{"from a fork", rules(Always), fork, false, "This pull request comes from a fork, so no cluster was asked."},
+		{"from a fork that is gone", rules(Always), lost, false, "This pull request comes from a fork, so no cluster was asked."},
+		{"into another branch", rules(Always), topic, false, "Only main is deployed, so no cluster was asked."},
+		{"of a repository without a rule", nil, public, true, ""},
+	} {
+		may, why := test.rules.Shows(pr(test.change), "main")
+		if may != test.may || why != test.why {
+			t.Errorf("%s: %t, %q", test.name, may, why)
+		}
+	}
+}
