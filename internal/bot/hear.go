@@ -62,23 +62,27 @@ func (b *Bot) event(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.
 var errBehind = errors.New("the forge does not answer by its own event yet")
 
 func (b *Bot) changed(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {
-	// The row is read before the forge is asked: what somebody else learns meanwhile
-	// makes this a conflict, and never goes back to what was.
-	row, err := b.Ledger.Pull(ctx, gitops.PullRequest{Repo: e.Repo, Number: e.Number}.Name())
+	row, pr, err := b.facts(ctx, f, e.Repo, e.Number)
 	if err != nil {
 		return ledger.Batch{}, err
-	}
-	pr, err := f.PullRequest(ctx, e.Repo, e.Number)
-	if err != nil {
-		return ledger.Batch{}, err
-	}
-	if pr.Repo != e.Repo { // it has another name by now, and its row has, too
-		return b.changed(ctx, f, gitops.Event{Repo: pr.Repo, Number: pr.Number})
 	}
 	if pr.Updated.Before(e.Updated) {
 		return ledger.Batch{}, fmt.Errorf("look at %s: %w", pr.Name(), errBehind)
 	}
 	return review.Look(row, pr), nil
+}
+
+// facts are what is remembered of a pull request, and what the forge says of it now. The
+// row is read before the forge is asked: what somebody else learns meanwhile makes what
+// follows a conflict, and never goes back to what was.
+func (b *Bot) facts(ctx context.Context, f forge.Forge, repo gitops.Repo, number int) (row ledger.Pull, pr gitops.PullRequest, err error) {
+	if row, err = b.Ledger.Pull(ctx, gitops.PullRequest{Repo: repo, Number: number}.Name()); err != nil {
+		return row, pr, err
+	}
+	if pr, err = f.PullRequest(ctx, repo, number); err != nil || pr.Repo == repo {
+		return row, pr, err
+	}
+	return b.facts(ctx, f, pr.Repo, number) // it has another name by now, and its row has, too
 }
 
 // look is changed without an event.
@@ -103,19 +107,11 @@ func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (led
 	if asked, err := b.Ledger.Asked(ctx, e.Repo.Forge, e.Comment); asked || err != nil {
 		return ledger.Batch{}, err
 	}
-	row, err := b.Ledger.Pull(ctx, gitops.PullRequest{Repo: e.Repo, Number: e.Number}.Name())
+	row, pr, err := b.facts(ctx, f, e.Repo, e.Number)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	pr, err := f.PullRequest(ctx, e.Repo, e.Number)
-	if err != nil {
-		return ledger.Batch{}, err
-	}
-	if pr.Repo != e.Repo {
-		e.Repo = pr.Repo
-		return b.commented(ctx, f, e)
-	}
-	mayWrite, err := f.MayWrite(ctx, e.Repo, e.Actor)
+	mayWrite, err := f.MayWrite(ctx, pr.Repo, e.Actor)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
