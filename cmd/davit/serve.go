@@ -125,12 +125,14 @@ func serve(ctx context.Context, t terminal, f serverFlags) error {
 	if err != nil {
 		return exit{code: report.ExitUsage, err: err}
 	}
+	for _, dir := range []string{c.Data, filepath.Join(c.Data, "mirrors"), filepath.Dir(c.DatabaseFile())} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make a place for Davit's data: %w", err)
+		}
+	}
 	key, err := config.Key(filepath.Join(c.Data, "key"))
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(c.DatabaseFile()), 0o700); err != nil {
-		return fmt.Errorf("make a place for the database: %w", err)
 	}
 	db, err := store.Open(ctx, c.DatabaseFile(), store.Options{Log: log})
 	if err != nil {
@@ -290,6 +292,8 @@ func outcome(err error) string {
 		return "done"
 	case errors.As(err, &later):
 		return "later"
+	case errors.Is(err, context.Canceled): // Davit stops, and does it when it runs again
+		return "stopped"
 	case errors.As(err, &hopeless):
 		return "hopeless"
 	}

@@ -100,7 +100,7 @@ func (b *Bot) forge(name string) (forge.Forge, error) {
 }
 
 // told is an error of a forge in the ledger's words: when to try again, if ever.
-func told(err error) error {
+func told(err error, now time.Time) error {
 	if err == nil {
 		return nil
 	}
@@ -110,8 +110,19 @@ func told(err error) error {
 		if errors.As(err, &e) {
 			return &ledger.Later{Until: e.Until, Err: err}
 		}
-	case forge.Gone, forge.Forbidden, forge.Refused:
+	case forge.Forbidden:
+		return &ledger.Later{Until: now.Add(settling), Err: err}
+	case forge.Gone, forge.Refused:
 		return &ledger.Hopeless{Err: err}
 	}
 	return err
 }
+
+// Rights come and go: an installation is suspended and taken up again, a permission is
+// asked for and granted, a clock is wrong. So what is forbidden is tried now and then, for
+// a day; what was not there when it was told of, for a minute.
+const (
+	settling  = 10 * time.Minute
+	forbidden = 24 * time.Hour
+	appearing = time.Minute
+)

@@ -391,6 +391,9 @@ func TestRefusedWrites(t *testing.T) {
 	t.Parallel()
 	for _, class := range []forge.Class{forge.Gone, forge.Forbidden, forge.Refused} {
 		w := newWorld(t)
+		if class == forge.Forbidden { // what was forbidden for a day stays so
+			w.bot.Now = func() time.Time { return time.Now().Add(25 * time.Hour) }
+		}
 		w.run(nil)
 		w.forge.Fail(fake.Fault{Call: "SaveComment", Class: class})
 		n := w.open("blue")
@@ -404,10 +407,52 @@ func TestRefusedWrites(t *testing.T) {
 	}
 }
 
+// TestForbiddenForAWhile: rights may come back, so nothing is given up at once.
+func TestForbiddenForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(nil)
+	w.forge.Fail(fake.Fault{Call: "SaveComment", Class: forge.Forbidden})
+	w.open("blue")
+	w.until(func() bool {
+		left, err := w.db.Waiting(t.Context())
+		return err == nil && w.forge.Calls("SaveComment") == 1 && len(left) == 1 && left[ledger.Deliver] == 1
+	})
+}
+
+// TestCheckThatIsRefused ends even so: one that runs for ever holds up a pull request.
+func TestCheckThatIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(func(work store.Work) store.Work {
+		return func(ctx context.Context, step ledger.Step, last bool) (ledger.Batch, error) {
+			if step.Kind == ledger.Review { // its check is what is refused
+				w.forge.Fail(fake.Fault{Call: "SaveCheck", Class: forge.Refused})
+			}
+			return work(ctx, step, last)
+		}
+	})
+	n := w.open("blue")
+	w.settle()
+	w.shows(n, "blue")
+}
+
+// TestNotThereYet: what a forge tells of before it is there is waited for.
+func TestNotThereYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forge.Fail(fake.Fault{Call: "PullRequest", Class: forge.Gone})
+	w.run(nil)
+	n := w.open("blue")
+	w.settle()
+	w.shows(n, "blue")
+}
+
 // TestGone: what is no longer there when it is asked for leads to nothing.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.bot.Now = func() time.Time { return time.Now().Add(2 * time.Minute) } // it has had its time to appear
 	w.forge.Fail(fake.Fault{Call: "PullRequest", Class: forge.Gone})
 	w.run(nil)
 	w.open("blue")
@@ -496,6 +541,77 @@ func TestRenamed(t *testing.T) {
 	if row, err := w.db.Pull(t.Context(), gitops.PullRequest{Repo: w.repo, Number: n}.Name()); err != nil || row.Turn != 2 {
 		t.Errorf("%+v, %v", row, err)
 	}
+}
+
+// asked are clusters that remember of whom they were asked.
+type asked struct {
+	mu  sync.Mutex
+	prs []gitops.PullRequest
+}
+
+func (a *asked) Planner(pr gitops.PullRequest, _ string) (survey.Planner, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.prs = append(a.prs, pr)
+	return nil, ""
+}
+
+// TestPublicByNow: a repository that is made public before a review begins is looked at as
+// a public one, whether or not anybody told that it is.
+func TestPublicByNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	whom := &asked{}
+	w.bot.Clusters = whom
+	once := sync.OnceFunc(func() {
+		w.lose = func() bool { return true }
+		w.forge.Change(w.repo, 1, w.forge.Person("alice"), func(p *gitops.PullRequest) { p.Private = false })
+	})
+	w.run(func(work store.Work) store.Work {
+		return func(ctx context.Context, step ledger.Step, last bool) (ledger.Batch, error) {
+			if step.Kind == ledger.Review {
+				once()
+			}
+			return work(ctx, step, last)
+		}
+	})
+	n := w.open("blue")
+	w.settle()
+	w.shows(n, "blue")
+	for _, pr := range whom.prs {
+		if pr.Private {
+			t.Errorf("a cluster is asked for what everybody reads: %+v", pr)
+		}
+	}
+	if len(whom.prs) == 0 {
+		t.Error("nobody was asked")
+	}
+}
+
+// TestGivenUpReview is done again by the next look at the repository.
+func TestGivenUpReview(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var given sync.Once
+	w.run(func(work store.Work) store.Work {
+		return func(ctx context.Context, step ledger.Step, last bool) (ledger.Batch, error) {
+			dead := false
+			if step.Kind == ledger.Review {
+				given.Do(func() { dead = true })
+			}
+			if dead { // as one that has used up its attempts, and could not even say so
+				return ledger.Batch{}, &ledger.Hopeless{Err: errors.New("the database is gone")}
+			}
+			return work(ctx, step, last)
+		}
+	})
+	n := w.open("blue")
+	w.settle()
+	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.shows(n, "blue")
 }
 
 // TestQuietBase: the base branch moves, and people hear of it only if it matters.

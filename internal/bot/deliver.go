@@ -28,15 +28,28 @@ func (b *Bot) deliver(ctx context.Context, key string) (ledger.Batch, error) {
 	}
 	done := ledger.Delivered{Key: key, Version: e.Version}
 	done.Artefact, err = write(ctx, f, e)
+	if forge.ClassOf(err) == forge.Refused && err != nil && e.Check != nil {
+		b.Log.Error("the forge does not take a check; it is written without remarks", "effect", key, "error", err)
+		done.Artefact, err = write(ctx, f, bare(e))
+	}
 	switch class := forge.ClassOf(err); {
 	case err == nil:
-	case class == forge.Gone, class == forge.Forbidden, class == forge.Refused:
+	case class == forge.Gone, class == forge.Refused, class == forge.Forbidden && b.Now().Sub(e.Changed) > forbidden:
 		b.Log.Error("the forge does not take what Davit has to say", "effect", key, "error", err)
 		done.Refused = string(class)
 	default:
-		return ledger.Batch{}, told(err)
+		return ledger.Batch{}, told(err, b.Now())
 	}
 	return ledger.Batch{Delivered: []ledger.Delivered{done}}, nil
+}
+
+// bare is a check with nothing in it that a forge could find wrong: one that does not end
+// holds up a pull request.
+func bare(e ledger.Effect) ledger.Effect {
+	c := *e.Check
+	c.Annotations, c.Summary = nil, ""
+	e.Check = &c
+	return e
 }
 
 func write(ctx context.Context, f forge.Forge, e ledger.Effect) (artefact string, err error) {

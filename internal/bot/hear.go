@@ -33,13 +33,21 @@ func (b *Bot) hear(ctx context.Context, key string) (ledger.Batch, error) {
 	}
 	event.Repo.Forge = d.Forge // also of those that are about no single repository
 	batch, err := b.event(ctx, f, event)
-	switch {
-	case forge.ClassOf(err) == forge.Gone:
+	heard := ledger.Heard{Key: key, State: ledger.Done}
+	age := b.Now().Sub(d.Received)
+	switch class := forge.ClassOf(err); {
+	case err == nil:
+	case class == forge.Gone && age < appearing:
+		return ledger.Batch{}, fmt.Errorf("%w: %w", errBehind, err)
+	case class == forge.Gone:
 		batch = ledger.Batch{} // it went away since, and nothing is left to do
-	case err != nil:
-		return ledger.Batch{}, told(err)
+	case class == forge.Refused, class == forge.Forbidden && age > forbidden:
+		b.Log.Error("a delivery leads nowhere; davit replay tries again", "delivery", d.ID, "event", d.Event, "error", err)
+		batch, heard = ledger.Batch{}, ledger.Heard{Key: key, State: ledger.Broken, Error: err.Error()}
+	default:
+		return ledger.Batch{}, told(err, b.Now())
 	}
-	batch.Heard = []ledger.Heard{{Key: key, State: ledger.Done}}
+	batch.Heard = []ledger.Heard{heard}
 	return batch, nil
 }
 
@@ -52,8 +60,13 @@ func (b *Bot) event(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.
 	case gitops.Pushed:
 		return b.pushed(ctx, e)
 	case gitops.Connected:
+		step := ledger.Step{Kind: ledger.Inspect, Key: e.Repo.Forge}
+		if e.Repo.Path != "" {
+			step = ledger.Step{Kind: ledger.List, Key: e.Repo.String()}
+		}
 		// The turn makes it one of its own: another that is going on may not have seen it.
-		return ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Inspect, Key: e.Repo.Forge, Turn: b.Now().UnixMilli()}}}, nil
+		step.Turn = b.Now().UnixMilli()
+		return ledger.Batch{Steps: []ledger.Step{step}}, nil
 	}
 	return ledger.Batch{}, nil
 }
@@ -72,17 +85,23 @@ func (b *Bot) changed(ctx context.Context, f forge.Forge, e gitops.Event) (ledge
 	return review.Look(row, pr), nil
 }
 
-// facts are what is remembered of a pull request, and what the forge says of it now. The
-// row is read before the forge is asked: what somebody else learns meanwhile makes what
-// follows a conflict, and never goes back to what was.
+// facts are what is remembered of a pull request, and what the forge says of it now,
+// which is never older. The row is read before the forge is asked: what somebody else
+// learns meanwhile makes what follows a conflict, and never goes back to what was.
 func (b *Bot) facts(ctx context.Context, f forge.Forge, repo gitops.Repo, number int) (row ledger.Pull, pr gitops.PullRequest, err error) {
 	if row, err = b.Ledger.Pull(ctx, gitops.PullRequest{Repo: repo, Number: number}.Name()); err != nil {
 		return row, pr, err
 	}
-	if pr, err = f.PullRequest(ctx, repo, number); err != nil || pr.Repo == repo {
+	if pr, err = f.PullRequest(ctx, repo, number); err != nil {
 		return row, pr, err
 	}
-	return b.facts(ctx, f, pr.Repo, number) // it has another name by now, and its row has, too
+	if pr.Repo != repo {
+		return b.facts(ctx, f, pr.Repo, number) // it has another name by now, and its row has, too
+	}
+	if pr.Updated.Before(row.Updated) {
+		err = fmt.Errorf("look at %s: %w", pr.Name(), errBehind)
+	}
+	return row, pr, err
 }
 
 // look is changed without an event.
@@ -96,7 +115,7 @@ func (b *Bot) look(ctx context.Context, name string) (ledger.Batch, error) {
 		return ledger.Batch{}, err
 	}
 	batch, err := b.changed(ctx, f, gitops.Event{Repo: pr.Repo, Number: pr.Number})
-	return batch, told(err)
+	return batch, told(err, b.Now())
 }
 
 func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {

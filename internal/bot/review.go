@@ -21,23 +21,48 @@ func (b *Bot) review(ctx context.Context, step ledger.Step, last bool) (ledger.B
 	if err != nil || !current {
 		return ledger.Batch{}, err
 	}
-	preview, err := b.preview(ctx, step, row.PullRequest)
+	f, err := b.forge(row.Repo.Forge)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	// What is shown, and to whom, rests on facts: it may be public by now.
+	row, pr, err := b.facts(ctx, f, row.Repo, row.Number)
+	if err != nil {
+		return b.failed(ctx, step, last, told(err, b.Now()))
+	}
+	if next := review.Look(row, pr); len(next.Steps) > 0 || pr.State != gitops.Open {
+		return next, nil
+	}
+	preview, err := b.preview(ctx, f, step, pr)
 	if errors.Is(err, errSuperseded) {
 		return ledger.Batch{}, nil
 	}
-	var later *ledger.Later
-	if err != nil && (errors.As(err, &later) || !last && !hopeless(err)) {
+	if err != nil {
+		return b.failed(ctx, step, last, err)
+	}
+	row, current, err = b.current(ctx, step) // it may have moved on while that took its time
+	if err != nil || !current {
 		return ledger.Batch{}, err
 	}
-	// The row may have moved on while that took its time.
-	if row, current, err2 := b.current(ctx, step); err2 != nil || !current {
-		return ledger.Batch{}, err2
-	} else if err == nil {
-		return review.Decide(review.Facts{Row: row, Preview: preview, Now: b.Now()}), nil
-	} else {
-		b.Log.Error("a pull request could not be looked at", "pull", row.Name(), "delivery", step.Cause, "error", err)
-		return review.Decide(review.Facts{Row: row, Problem: problem(err), Reference: step.Cause, Now: b.Now()}), nil
+	return review.Decide(review.Facts{Row: row, Preview: preview, Now: b.Now()}), nil
+}
+
+// failed tells of trouble of Davit's own, once trying again is of no use.
+func (b *Bot) failed(ctx context.Context, step ledger.Step, last bool, err error) (ledger.Batch, error) {
+	var later *ledger.Later
+	if errors.As(err, &later) || !last && !hopeless(err) {
+		return ledger.Batch{}, err
 	}
+	row, current, read := b.current(ctx, step)
+	if read != nil || !current {
+		return ledger.Batch{}, read
+	}
+	reference := step.Cause
+	if reference == "" { // nothing was delivered that it goes back to
+		reference = step.String()
+	}
+	b.Log.Error("a pull request could not be looked at", "step", step.String(), "delivery", step.Cause, "error", err)
+	return review.Decide(review.Facts{Row: row, Problem: problem(err), Reference: reference, Now: b.Now()}), nil
 }
 
 // current returns a pull request's row, and whether a step is still the last review that
@@ -64,20 +89,14 @@ func hopeless(err error) bool {
 // errSuperseded is why a review stops whose result nobody waits for.
 var errSuperseded = errors.New("something newer took its place")
 
-func (b *Bot) preview(ctx context.Context, step ledger.Step, pr gitops.PullRequest) (report.Preview, error) {
-	f, err := b.forge(pr.Repo.Forge)
-	if err != nil {
-		return report.Preview{}, err
-	}
+func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr gitops.PullRequest) (report.Preview, error) {
 	source, err := f.Source(ctx, pr.Repo)
 	if err != nil {
-		return report.Preview{}, told(err)
+		return report.Preview{}, told(err, b.Now())
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	sides, err := b.Mirrors.Compare(ctx, pr, source)
+	fetching, fetched := context.WithTimeout(ctx, longestFetch)
+	defer fetched()
+	sides, err := b.Mirrors.Compare(fetching, pr, source)
 	if err != nil {
 		return report.Preview{}, err
 	}
@@ -86,6 +105,10 @@ func (b *Bot) preview(ctx context.Context, step ledger.Step, pr gitops.PullReque
 			b.Log.Warn("a mirror does not close", "repo", pr.Repo, "error", err)
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, longestSurvey)
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	surveyor := b.Surveyor
 	planner, why := b.Clusters.Planner(pr, sides.Branch)
 	if surveyor.Planner = planner; why != "" {
@@ -103,9 +126,13 @@ func (b *Bot) preview(ctx context.Context, step ledger.Step, pr gitops.PullReque
 	return preview, nil
 }
 
-// longest is how long looking at a pull request may take. It is less than what the step
-// has, so that there is time left to say that it took too long.
-const longest = 10 * time.Minute
+// How long looking at a pull request may take. Together it is less than what the step has,
+// so that there is time left to say that it took too long. The first fetch of a large
+// repository takes long; one that stands still ends by itself.
+const (
+	longestFetch  = 45 * time.Minute
+	longestSurvey = 10 * time.Minute
+)
 
 // glance is how often a review that is going on looks whether it is still wanted.
 const glance = time.Second

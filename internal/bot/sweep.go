@@ -34,7 +34,7 @@ func (b *Bot) recover(ctx context.Context, f forge.Forge, name string, back time
 	if count > 0 {
 		b.Log.Info("deliveries that were lost are sent again", "forge", name, "count", count)
 	}
-	return told(err)
+	return told(err, b.Now())
 }
 
 // spread is over how long the repositories of a forge are looked through.
@@ -50,14 +50,14 @@ func (b *Bot) inspect(ctx context.Context, name string) (ledger.Batch, error) {
 	}
 	repos, err := f.Repositories(ctx)
 	if err != nil {
-		return ledger.Batch{}, told(err)
+		return ledger.Batch{}, told(err, b.Now())
 	}
 	if err := b.recover(ctx, f, name, kept); err != nil {
 		return ledger.Batch{}, err
 	}
 	var batch ledger.Batch
 	for i, repo := range repos {
-		step := ledger.Step{Kind: ledger.List, Key: repo.String()}
+		step := ledger.Step{Kind: ledger.List, Key: repo.String(), Turn: b.Now().UnixMilli()}
 		if i >= 20 {
 			step.At = b.Now().Add(jitter(repo.String(), spread))
 		}
@@ -94,14 +94,17 @@ func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
 	}
 	prs, err := f.PullRequests(ctx, repo)
 	if err != nil {
-		return ledger.Batch{}, told(err)
+		return ledger.Batch{}, told(err, b.Now())
 	}
 	var batch ledger.Batch
 	for _, pr := range prs {
 		row, open := known[pr.Name()]
 		delete(known, pr.Name())
-		if !open || review.Differs(row, pr) {
+		switch {
+		case !open || review.Differs(row, pr):
 			batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: pr.Name()})
+		case row.Done < row.Turn: // its step waits, unless it was given up
+			batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Review, Key: row.Name(), Turn: row.Turn, Idle: row.Quiet})
 		}
 	}
 	for gone := range known {

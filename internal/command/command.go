@@ -26,7 +26,7 @@ const (
 // Command is one command of a comment.
 type Command struct {
 	Name   Name
-	Commit string // of OkToTest: at least seven digits of it
+	Commit string // of OkToTest: all of it, since who can push can also make another that begins alike
 }
 
 // String is the command as people write it.
@@ -59,10 +59,12 @@ func Usage() string {
 // maxCommands is how many commands of one comment are read.
 const maxCommands = 10
 
-// Parse reads the commands of a comment, and says what is wrong with those that are
-// meant to be ours and can't be understood. A slash command that Davit does not have is
-// somebody else's.
+// Parse reads the commands of a comment, and says what is wrong with those that can't be
+// understood. A command that Davit does not have is somebody else's, or prose.
 func Parse(comment string) (commands []Command, mistakes []string) {
+	if !worthReading.MatchString(comment) {
+		return nil, nil
+	}
 	lines := spoken(comment)
 	wordy := len(lines) > 0 // nothing but lines that begin with "davit"
 	for _, line := range lines {
@@ -70,16 +72,15 @@ func Parse(comment string) (commands []Command, mistakes []string) {
 	}
 	for _, line := range lines {
 		fields := strings.Fields(line)
-		var ours bool
 		switch {
 		case strings.HasPrefix(line, "/"):
 			fields[0] = fields[0][1:]
 		case wordy && len(fields) > 1:
-			fields, ours = fields[1:], true
+			fields = fields[1:]
 		default:
 			continue
 		}
-		c, mistake, known := read(fields, ours)
+		c, mistake, known := read(fields)
 		if len(commands)+len(mistakes) >= maxCommands {
 			return commands, append(mistakes, fmt.Sprintf("A comment may hold %d commands; the rest is not read.", maxCommands))
 		}
@@ -95,11 +96,14 @@ func Parse(comment string) (commands []Command, mistakes []string) {
 
 var (
 	word   = regexp.MustCompile(`(?i)^davit(\s|$)`)
-	commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+	commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+	// worthReading is what holds a command, perhaps. Most comments are read no further.
+	worthReading = regexp.MustCompile(`(?im)^[ \t]*(/[a-z]|davit[ \t])`)
 )
 
-// read reads one command; ours says that it can be nobody else's.
-func read(fields []string, ours bool) (c Command, mistake string, known bool) {
+// read reads one command, and reports whether it is one of ours.
+func read(fields []string) (c Command, mistake string, known bool) {
 	c.Name = Name(strings.ToLower(fields[0]))
 	rest := fields[1:]
 	switch c.Name {
@@ -109,14 +113,11 @@ func read(fields []string, ours bool) (c Command, mistake string, known bool) {
 		}
 	case OkToTest:
 		if len(rest) != 1 || !commit.MatchString(strings.ToLower(rest[0])) {
-			return c, "`/ok-to-test` needs the commit that you have looked at, at least its first seven digits.", true
+			return c, "`/ok-to-test` needs the commit that you have looked at, with all its digits.", true
 		}
 		c.Commit = strings.ToLower(rest[0])
 	default:
-		if ours {
-			mistake = "There is no such command."
-		}
-		return c, mistake, false
+		return c, "", false
 	}
 	return c, "", true
 }
@@ -134,8 +135,9 @@ func spoken(comment string) []string {
 		if !is {
 			continue
 		}
+		starts := plain(paragraph)
 		for _, segment := range paragraph.Lines().Sliced(0, paragraph.Lines().Len()) {
-			if plain(paragraph, segment.Start) {
+			if starts[segment.Start] {
 				lines = append(lines, strings.TrimSpace(string(segment.Value(source))))
 			}
 		}
@@ -143,13 +145,14 @@ func spoken(comment string) []string {
 	return lines
 }
 
-// plain reports whether a position of a paragraph is text, and neither in code nor in a
-// link or in HTML.
-func plain(paragraph *ast.Paragraph, at int) bool {
+// plain returns where text begins in a paragraph that is neither in code nor in a link or
+// in HTML. A line begins a text of its own.
+func plain(paragraph *ast.Paragraph) map[int]bool {
+	starts := map[int]bool{}
 	for inline := paragraph.FirstChild(); inline != nil; inline = inline.NextSibling() {
-		if t, is := inline.(*ast.Text); is && t.Segment.Start <= at && at < t.Segment.Stop {
-			return true
+		if t, is := inline.(*ast.Text); is {
+			starts[t.Segment.Start] = true
 		}
 	}
-	return false
+	return starts
 }

@@ -9,7 +9,10 @@ import (
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	const unknown = "There is no such command."
+	const (
+		sha     = "0123456789abcdef0123456789abcdef01234567"
+		useless = "`/ok-to-test` needs the commit that you have looked at, with all its digits."
+	)
 	for _, test := range []struct {
 		name, comment string
 		want          []string
@@ -19,7 +22,7 @@ func TestParse(t *testing.T) {
 		{"in any case, with spaces", "  /PLAN  \r\n", []string{"/plan"}, nil},
 		{"after words", "Let us see.\n/plan\nThanks!", []string{"/plan"}, nil},
 		{"several", "/plan\n\n/help", []string{"/plan", "/help"}, nil},
-		{"with a commit", "/ok-to-test 0123456789ABCDEF", []string{"/ok-to-test 0123456789abcdef"}, nil},
+		{"with a commit", "/ok-to-test " + strings.ToUpper(sha), []string{"/ok-to-test " + sha}, nil},
 		{"in words", "davit plan", []string{"/plan"}, nil},
 		{"in words, several", "Davit plan\n\ndavit help\n", []string{"/plan", "/help"}, nil},
 
@@ -48,9 +51,10 @@ func TestParse(t *testing.T) {
 		{"after what hides nothing", "<!-- a note -->\n\n/plan", []string{"/plan"}, nil},
 
 		{"too much", "/plan apps/web", nil, []string{"`/plan` takes nothing after it."}},
-		{"without a commit", "/ok-to-test", nil, []string{"`/ok-to-test` needs the commit that you have looked at, at least its first seven digits."}},
-		{"with a branch", "/ok-to-test main", nil, []string{"`/ok-to-test` needs the commit that you have looked at, at least its first seven digits."}},
-		{"unknown in words", "davit fly", nil, []string{unknown}},
+		{"without a commit", "/ok-to-test", nil, []string{useless}},
+		{"with a branch", "/ok-to-test main", nil, []string{useless}},
+		{"with the beginning of a commit", "/ok-to-test 0123456", nil, []string{useless}},
+		{"unknown in words", "davit rocks", nil, nil},
 		{"one right, one wrong", "/plan\n/help me", []string{"/plan"}, []string{"`/help` takes nothing after it."}},
 		{"without end", strings.Repeat("/plan\n", 11), strings.Split(strings.Repeat("/plan,", 9)+"/plan", ","),
 			[]string{"A comment may hold 10 commands; the rest is not read."}},
@@ -76,13 +80,25 @@ func TestUsage(t *testing.T) {
 		if !strings.Contains(Usage(), e.usage) {
 			t.Errorf("the help lacks %s", e.usage)
 		}
-		commands, mistakes := Parse(strings.ReplaceAll(e.usage, "COMMIT", "0123abc"))
+		commands, mistakes := Parse(strings.ReplaceAll(e.usage, "COMMIT", strings.Repeat("0a", 20)))
 		if len(commands) != 1 || commands[0].Name != e.name || len(mistakes) > 0 {
 			t.Errorf("%s is read as %v, %v", e.usage, commands, mistakes)
 		}
 	}
 	if commands, _ := Parse(Usage()); len(commands) > 0 {
 		t.Errorf("the help itself is a command: %v", commands)
+	}
+}
+
+// BenchmarkHugeComment reads what anybody may write, as large as a forge takes it.
+func BenchmarkHugeComment(b *testing.B) {
+	for _, line := range []string{"a\n", "`x\n", "/x\n", "davit x\n", "[a](\n/x\n"} {
+		comment := strings.Repeat(line, 64<<10/len(line))
+		b.Run(strings.ReplaceAll(line, "\n", "_"), func(b *testing.B) {
+			for b.Loop() {
+				Parse(comment)
+			}
+		})
 	}
 }
 

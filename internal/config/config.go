@@ -90,7 +90,6 @@ func Parse(file string, data []byte) (Config, []manifest.Problem) {
 		var clusters, rules *yaml.Node
 		r.Fields(root, "the file", begin, settings.Fields{
 			"listen":       c.listen(r, directory),
-			"public_url":   c.field(r, "public_url", directory),
 			"database":     c.field(r, "database", directory),
 			"data_dir":     c.field(r, "data_dir", directory),
 			"sweep":        c.field(r, "sweep", directory),

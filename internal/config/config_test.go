@@ -68,7 +68,6 @@ clusters:
 - {name: prod-ap, kubeconfig: ../prod, context: ap, kubernetes: v1.35.2, exec: false}
 - {name: "1"}
 listen: {admin: ":9091"}
-public_url: https://davit.acme.example/
 database: sqlite://db/davit.db
 sweep: 30s
 forges:
@@ -78,7 +77,7 @@ forges:
 
 var want = Config{
 	Server: Server{
-		Webhook: "127.0.0.1:8080", Admin: ":9091", PublicURL: "https://davit.acme.example", Database: "/srv/davit/db/davit.db",
+		Webhook: "127.0.0.1:8080", Admin: ":9091", Database: "/srv/davit/db/davit.db",
 		Data: "/var/lib/davit", Sweep: 30 * time.Second,
 	},
 	Forges: []Forge{
@@ -136,7 +135,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{"clusters:\n- {name: a, kubeconfig: a}\n", "", []Cluster{{Name: "a", Kubeconfig: filepath.Join(dir, "a")}}},
 		{"clusters:\n- {}\nother: 1\n", file + ":2: a cluster needs a name, for example \"name: staging\"\n" +
-			file + ":3: the file has no field \"other\"; it has: clusters, data_dir, database, forges, listen, public_url, repositories, sweep", nil},
+			file + ":3: the file has no field \"other\"; it has: clusters, data_dir, database, forges, listen, repositories, sweep", nil},
 	} {
 		if err := os.WriteFile(file, []byte(test.data), 0o600); err != nil {
 			t.Fatal(err)
@@ -178,7 +177,7 @@ func TestSettings(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"sweep":  "sweep must be a duration from 1s to 30m0s, for example 2m",
-		"listen": `there is no setting "listen"; there are: data_dir, database, listen.admin, listen.webhook, public_url, sweep`,
+		"listen": `there is no setting "listen"; there are: data_dir, database, listen.admin, listen.webhook, sweep`,
 		"sweeep": `there is no setting "sweeep"; did you mean "sweep"?`,
 	} {
 		if err := s.Set(key, "often"); err == nil || err.Error() != want {

@@ -18,12 +18,11 @@ import (
 // Server is how "davit serve" runs. Every field of it is one text, which the
 // environment and flags can replace.
 type Server struct {
-	Webhook   string        // address that forges deliver to
-	Admin     string        // address of health, readiness and metrics; not for the world
-	PublicURL string        // under which people reach Webhook; may be empty
-	Database  string        // path of the SQLite database
-	Data      string        // directory of mirrors and of the key
-	Sweep     time.Duration // how often lost deliveries are asked for
+	Webhook  string        // address that forges deliver to
+	Admin    string        // address of health, readiness and metrics; not for the world
+	Database string        // path of the SQLite database
+	Data     string        // directory of mirrors and of the key
+	Sweep    time.Duration // how often lost deliveries are asked for
 }
 
 // defaults are the settings of a file that says nothing.
@@ -59,7 +58,6 @@ type setting func(s *Server, text, directory string) (must string)
 var settingsByKey = map[string]setting{
 	"listen.webhook": func(s *Server, text, _ string) string { return address(&s.Webhook, text) },
 	"listen.admin":   func(s *Server, text, _ string) string { return address(&s.Admin, text) },
-	"public_url":     func(s *Server, text, _ string) string { return site(&s.PublicURL, text) },
 	"data_dir": func(s *Server, text, directory string) string {
 		s.Data = within(directory, text)
 		return ""
@@ -95,7 +93,7 @@ func address(into *string, text string) string {
 func site(into *string, text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "the address of a web site, for example https://davit.acme.example"
+		return "the address of a web site, for example https://github.acme.example"
 	}
 	*into = strings.TrimRight(text, "/")
 	return ""

@@ -44,7 +44,7 @@ const (
 	Redeliver Kind = "redeliver" // a forge: ask for the deliveries that were lost
 	Inspect   Kind = "inspect"   // a forge: list its repositories
 	List      Kind = "list"      // a repository: look at all its open pull requests
-	Prune     Kind = "prune"     // nothing: forget what is old
+	Tidy      Kind = "tidy"      // nothing: forget what is old, and take up what was given up
 )
 
 // Step is something to be done. Steps of the same kind, key and turn are one.
@@ -101,6 +101,12 @@ type Pull struct {
 	Wants      string
 	Moved      time.Time
 
+	// A commit has one check as long as its annotations stay the same: they can be added
+	// to, never changed. Attempt counts the checks of the head, Annotated names what the
+	// last of them was annotated with.
+	Attempt   int
+	Annotated string
+
 	// What the last review found.
 	Tip       string    // commit of the base branch
 	Digest    string    // of all that it said but for commits
@@ -124,16 +130,20 @@ type Command struct {
 // Reaction is set. What is written under one key is one artefact: a later effect
 // replaces an earlier one.
 type Effect struct {
-	Key      string
-	Forge    string
+	Key   string
+	Forge string
+	// Turn is whose review it is of. One that is as before but of another turn is written
+	// again: somebody asked for it, and what is there may have been changed.
+	Turn     int64           `json:",omitempty"`
 	Comment  *forge.Comment  `json:",omitempty"`
 	Check    *forge.Check    `json:",omitempty"`
 	Reaction *forge.Reaction `json:",omitempty"`
 
 	// What the store knows about it.
-	Version  int64  // counts what was to be written
-	Written  int64  // the version that is
-	Artefact string // the ID of what was written, once it is known
+	Version  int64     // counts what was to be written
+	Written  int64     // the version that is
+	Artefact string    // the ID of what was written, once it is known
+	Changed  time.Time // when it was decided
 }
 
 // Delivered says that a version of an effect was written.

@@ -29,7 +29,6 @@ func Answer(row ledger.Pull, a Asked) ledger.Batch {
 	asked := ledger.Command{
 		Forge: a.PR.Repo.Forge, Comment: a.Event.Comment, Pull: a.PR.Name(), Actor: a.Event.Actor, Text: said(a.Commands), At: a.Now,
 	}
-	row.PullRequest = a.PR
 	if !a.MayWrite {
 		asked.Refused = "no write permission"
 		// One answer is enough for everything that somebody tries.
@@ -40,7 +39,7 @@ func Answer(row ledger.Pull, a Asked) ledger.Batch {
 	var b ledger.Batch
 	lines := slices.Clone(a.Mistakes)
 	if len(a.Mistakes) == 0 {
-		b, lines = run(row, a)
+		b, lines, asked.Refused = run(row, a)
 	}
 	emoji := forge.Eyes
 	if len(a.Mistakes) > 0 {
@@ -56,16 +55,18 @@ func Answer(row ledger.Pull, a Asked) ledger.Batch {
 	return b
 }
 
-// run does the commands of somebody who may give them, and returns what is answered.
-func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string) {
+// run does the commands of somebody who may give them, and returns what is answered, and
+// why something was not done.
+func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string, refused string) {
 	review, help := false, false
 	for _, c := range a.Commands {
 		switch c.Name {
 		case command.Help:
 			help = true
 		case command.OkToTest:
-			if !strings.HasPrefix(a.PR.Head.Commit, c.Commit) {
-				lines = append(lines, fmt.Sprintf("The head is `%s` now, not `%s`; look at what is new before you let Davit.", short(a.PR.Head.Commit), c.Commit))
+			if a.PR.Head.Commit != c.Commit {
+				lines = append(lines, fmt.Sprintf("The head is `%s` now, not `%s`; look at what is new before you let Davit.", short(a.PR.Head.Commit), short(c.Commit)))
+				refused = "another head"
 				continue
 			}
 			row.Trusted, review = a.PR.Head.Commit, true
@@ -73,16 +74,19 @@ func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string) {
 			review = true
 		}
 	}
-	if review && a.PR.State != gitops.Open {
-		lines, review = append(lines, fmt.Sprintf("This pull request is %s, so there is nothing to plan.", a.PR.State)), false
-	}
-	if review {
+	switch {
+	case !review:
+	case a.PR.State != gitops.Open:
+		lines, refused = append(lines, fmt.Sprintf("This pull request is %s, so there is nothing to plan.", a.PR.State)), "not open"
+	case untrusted(row, a.PR):
+		lines, refused = append(lines, fmt.Sprintf("This pull request comes from a fork. Look at what it changes, and then let Davit: `/ok-to-test %s`", a.PR.Head.Commit)), "untrusted"
+	default:
 		b = Again(row, a.PR)
 	}
 	if help {
 		lines = append(lines, command.Usage())
 	}
-	return b, lines
+	return b, lines, refused
 }
 
 func said(commands []command.Command) string {

@@ -37,12 +37,13 @@ func Decide(f Facts) ledger.Batch {
 	check, body := check(row), ""
 	switch {
 	case f.Problem != "" && row.Quiet: // what was said still holds for what it was said of
+		row.Tip, row.Wants = "", "" // so that the next look at the branch asks again
 		return ledger.Batch{Pulls: []ledger.Pull{row}}
 	case f.Problem != "":
 		row.Digest = ""
 		body = f.trouble(&check)
 	default:
-		row.Tip, row.Digest = f.Preview.Base, digest(f.Preview)
+		row.Tip, row.Digest = f.Preview.Base, gist(f.Preview)
 		conclude(&check, f.Preview)
 		end := footer(f.Now)
 		body = f.Preview.Markdown(report.MaxComment-len(end)) + end
@@ -50,9 +51,11 @@ func Decide(f Facts) ledger.Batch {
 	var b ledger.Batch
 	if same := row.Digest != "" && row.Digest == f.Row.Digest; !row.Quiet || !same {
 		if row.Commented = row.Commented || f.Problem == "" && worthAComment(f.Preview); row.Commented {
-			b.Effects = append(b.Effects, commentEffect(row, "review", body))
+			e := commentEffect(row, "review", body)
+			e.Turn = row.Turn
+			b.Effects = append(b.Effects, e)
 		}
-		b.Effects = append(b.Effects, checkEffect(row, check))
+		b.Effects = append(b.Effects, conclusion(&row, check)...)
 	}
 	if row.Wants != "" && row.Wants != row.Tip {
 		next := quietly(row, f.Now)
@@ -64,6 +67,23 @@ func Decide(f Facts) ledger.Batch {
 	return b
 }
 
+// conclusion ends the check of a row's head. If that is annotated already, and with
+// something else, another check takes its place.
+func conclusion(row *ledger.Pull, c forge.Check) (effects []ledger.Effect) {
+	annotated := digest(c.Annotations)
+	if row.Annotated != "" && row.Annotated != annotated {
+		former := check(*row)
+		former.Conclusion, former.Title = forge.Dropped, "Something newer took its place"
+		effects = append(effects, checkEffect(*row, former))
+		row.Attempt++
+		c.Key = check(*row).Key
+	}
+	if row.Annotated = annotated; len(c.Annotations) == 0 {
+		row.Annotated = ""
+	}
+	return append(effects, checkEffect(*row, c))
+}
+
 // trouble tells that Davit itself could not do its work.
 func (f Facts) trouble(check *forge.Check) (comment string) {
 	check.Conclusion, check.Title = forge.Failure, "Davit could not look at "+short(check.Commit)
@@ -71,12 +91,17 @@ func (f Facts) trouble(check *forge.Check) (comment string) {
 	return "### ⚠️ " + check.Title + "\n\n" + check.Summary
 }
 
-// digest is what a preview says, without the commits it says it of.
-func digest(p report.Preview) string {
+// gist is what a preview says, without the commits it says it of.
+func gist(p report.Preview) string {
 	p.Base, p.Head, p.Stats = "", "", report.Stats{}
-	data, err := json.Marshal(p)
+	return digest(p)
+}
+
+// digest names a value that is made for JSON; the empty name is equal to none.
+func digest(v any) string {
+	data, err := json.Marshal(v)
 	if err != nil {
-		return "" // equal to none
+		return ""
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

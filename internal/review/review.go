@@ -50,11 +50,15 @@ func restsOn(pr gitops.PullRequest) [4]any {
 // Again asks for a review of a pull request that is open, instead of one that is going
 // on.
 func Again(row ledger.Pull, pr gitops.PullRequest) ledger.Batch {
-	b := supersede(row)
+	var b ledger.Batch
+	if pr.Head.Commit != row.Head.Commit {
+		b = supersede(row)
+		row.Attempt, row.Annotated = 0, ""
+	}
 	row.PullRequest, row.Quiet, row.Wants = pr, false, ""
 	row.Turn++
 	check := check(row)
-	if untrusted(row) {
+	if untrusted(row, pr) {
 		row.Done = row.Turn
 		check.Conclusion = forge.Waiting
 		check.Title = "Nobody has let Davit look at this commit of a fork yet"
@@ -70,7 +74,9 @@ func Again(row ledger.Pull, pr gitops.PullRequest) ledger.Batch {
 
 // untrusted reports whether people without write permission could have made a pull
 // request's content, and nobody with it has looked at it.
-func untrusted(row ledger.Pull) bool { return row.FromFork() && row.Trusted != row.Head.Commit }
+func untrusted(row ledger.Pull, pr gitops.PullRequest) bool {
+	return pr.FromFork() && row.Trusted != pr.Head.Commit
+}
 
 // supersede ends the check of a review that is going on: whoever looks at the old commit
 // must not see it wait for ever.
@@ -88,7 +94,7 @@ func supersede(row ledger.Pull) ledger.Batch {
 // be merged into: another review, of which people hear only if it finds something else.
 func Moved(row ledger.Pull, commit string, now time.Time) ledger.Batch {
 	switch {
-	case row.Tip == commit || untrusted(row):
+	case row.Tip == commit || untrusted(row, row.PullRequest):
 		return ledger.Batch{}
 	case row.Done < row.Turn: // the one that is going on may have begun before
 		row.Wants = commit
@@ -103,23 +109,25 @@ const pause = time.Minute
 func quietly(row ledger.Pull, now time.Time) ledger.Batch {
 	row.Turn++
 	step := ledger.Step{Kind: ledger.Review, Key: row.Name(), Turn: row.Turn, Idle: true}
-	if at := row.Moved.Add(pause); at.After(now) {
+	if at := row.Moved.Add(pause); at.After(now) && at.Before(now.Add(2*pause)) { // else a clock was set
 		step.At, now = at, at
 	}
 	row.Quiet, row.Wants, row.Moved = true, "", now
 	return ledger.Batch{Pulls: []ledger.Pull{row}, Steps: []ledger.Step{step}}
 }
 
-// check is the check of a row's turn, which is going on.
+// check is the check of a row's head, which is going on. However often a commit is looked
+// at, it is one artefact, written by one step at a time: were each turn's its own, a late
+// one would be the newest that people see.
 func check(row ledger.Pull) forge.Check {
 	return forge.Check{
 		Repo: row.Repo, Commit: row.Head.Commit, Name: CheckName,
-		Key: fmt.Sprintf("%d/%s/%d", row.Number, short(row.Head.Commit), row.Turn),
+		Key: fmt.Sprintf("%d/%s/%d", row.Number, short(row.Head.Commit), row.Attempt),
 	}
 }
 
 func checkEffect(row ledger.Pull, c forge.Check) ledger.Effect {
-	return ledger.Effect{Key: fmt.Sprintf("check/%s/%d", row.Name(), row.Turn), Forge: row.Repo.Forge, Check: &c}
+	return ledger.Effect{Key: fmt.Sprintf("check/%s/%s/%d", row.Name(), c.Commit, row.Attempt), Forge: row.Repo.Forge, Turn: row.Turn, Check: &c}
 }
 
 func commentEffect(row ledger.Pull, key, body string) ledger.Effect {
@@ -139,5 +147,5 @@ func Differs(row ledger.Pull, pr gitops.PullRequest) bool {
 
 // troubled reports whether the last review ended because Davit could not do its work.
 func troubled(row ledger.Pull) bool {
-	return row.State == gitops.Open && row.Done == row.Turn && row.Digest == "" && !untrusted(row)
+	return row.State == gitops.Open && row.Done == row.Turn && row.Digest == "" && !untrusted(row, row.PullRequest)
 }

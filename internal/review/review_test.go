@@ -117,7 +117,7 @@ func TestLook(t *testing.T) {
 	}{
 		{"a new pull request", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(), `
 row github:acme/gitops#7 open at aa, turn 1, done 0
-check 7/aaaaaaa/1 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 1
 `},
 		{"seen again", reviewed(pr()), pr(), ""},
@@ -127,23 +127,23 @@ row github:acme/gitops#7 open at aa, turn 1, done 1
 `},
 		{"pushed to", reviewed(pr()), pr(pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 1
-check 7/bbbbbbb/2 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"pushed to while it is reviewed", reviewing(pr()), pr(pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 0
-check 7/aaaaaaa/1 at aa: dropped, Something newer took its place, 0 annotations
-check 7/bbbbbbb/2 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/aaaaaaa/0 at aa: dropped, Something newer took its place, 0 annotations
+check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"into another branch", reviewed(pr()), pr(func(p *gitops.PullRequest) { p.Base.Branch = "stable" }), `
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"the repository becomes public", reviewed(pr()), pr(func(p *gitops.PullRequest) { p.Private = false }), `
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"closed", reviewed(pr()), pr(closed), `
@@ -151,29 +151,29 @@ row github:acme/gitops#7 closed at aa, turn 1, done 1
 `},
 		{"closed while it is reviewed", reviewing(pr()), pr(closed), `
 row github:acme/gitops#7 closed at aa, turn 1, done 1
-check 7/aaaaaaa/1 at aa: dropped, Something newer took its place, 0 annotations
+check 7/aaaaaaa/0 at aa: dropped, Something newer took its place, 0 annotations
 `},
 		{"opened again", reviewed(pr(closed)), pr(), `
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"closed before anybody knew", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(closed), ""},
 		{"from a fork", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(forked), `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/1 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/aaaaaaa/0 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"from a fork that is gone", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(func(p *gitops.PullRequest) { p.Head.Repo = gitops.Repo{} }), `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/1 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/aaaaaaa/0 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"a push to a fork whose last head was trusted", func() ledger.Pull { r := reviewed(pr(forked)); r.Trusted = headA; return r }(), pr(forked, pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 2
-check 7/bbbbbbb/2 at bb: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/bbbbbbb/0 at bb: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"the last review was Davit's own trouble", func() ledger.Pull { r := reviewed(pr()); r.Digest = ""; return r }(), pr(), `
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 	} {
@@ -248,6 +248,11 @@ func TestDecide(t *testing.T) {
 		row.Quiet, row.Digest, row.Turn, row.Commented = true, digest, 2, true
 		return row
 	}
+	annotated := func(by string, attempt int) ledger.Pull {
+		row := reviewing(pr())
+		row.Annotated, row.Attempt, row.Turn = by, attempt, 3
+		return row
+	}
 	wants := reviewing(pr())
 	wants.Wants = tip2
 	seen := reviewing(pr())
@@ -260,49 +265,66 @@ func TestDecide(t *testing.T) {
 		{"a change", Facts{Row: reviewing(pr()), Preview: preview()}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
-check 7/aaaaaaa/1 at aa: success, 1 target changed (~1), 0 annotations
+check 7/aaaaaaa/0 at aa: success, 1 target changed (~1), 0 annotations
 `},
 		{"a finding", Facts{Row: reviewing(pr()), Preview: preview(finding)}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ❌ 2 targets changed (~` + "\u2060" + `2) · 2 new errors, 2 existing
-check 7/aaaaaaa/1 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
+check 7/aaaaaaa/0 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
+`},
+		{"the same finding again", Facts{Row: annotated(digest(annotations(preview(finding))), 4), Preview: preview(finding)}, `
+row github:acme/gitops#7 open at aa, turn 3, done 3
+comment review: ### ❌ 2 targets changed (~` + "\u2060" + `2) · 2 new errors, 2 existing
+check 7/aaaaaaa/4 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
+`},
+		{"another finding on the same commit", Facts{Row: annotated("others", 4), Preview: preview(finding)}, `
+row github:acme/gitops#7 open at aa, turn 3, done 3
+comment review: ### ❌ 2 targets changed (~` + "\u2060" + `2) · 2 new errors, 2 existing
+check 7/aaaaaaa/4 at aa: dropped, Something newer took its place, 0 annotations
+check 7/aaaaaaa/5 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
+`},
+		{"no finding any longer on the same commit", Facts{Row: annotated("others", 4), Preview: preview()}, `
+row github:acme/gitops#7 open at aa, turn 3, done 3
+comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
+check 7/aaaaaaa/4 at aa: dropped, Something newer took its place, 0 annotations
+check 7/aaaaaaa/5 at aa: success, 1 target changed (~1), 0 annotations
 `},
 		{"YAML that is none", Facts{Row: reviewing(pr()), Preview: preview(broken)}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ❌ 1 target can't be rendered
-check 7/aaaaaaa/1 at aa: failure, 1 target can't be rendered, 1 annotations
+check 7/aaaaaaa/0 at aa: failure, 1 target can't be rendered, 1 annotations
 `},
 		{"a cluster that does not answer", Facts{Row: reviewing(pr()), Preview: preview(unreachable)}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ❌ 1 target changed (~` + "\u2060" + `1) · 1 target can't be planned
-check 7/aaaaaaa/1 at aa: waiting, 1 target changed (~1) · 1 target can't be planned, 0 annotations
+check 7/aaaaaaa/0 at aa: waiting, 1 target changed (~1) · 1 target can't be planned, 0 annotations
 `},
 		{"nothing", Facts{Row: reviewing(pr()), Preview: preview(nothing)}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/1 at aa: success, nothing changes, 0 annotations
+check 7/aaaaaaa/0 at aa: success, nothing changes, 0 annotations
 `},
 		{"nothing any longer", Facts{Row: reviewed(pr()), Preview: preview(nothing)}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ⚪ nothing changes
-check 7/aaaaaaa/1 at aa: success, nothing changes, 0 annotations
+check 7/aaaaaaa/0 at aa: success, nothing changes, 0 annotations
 `},
 		{"trouble", Facts{Row: reviewing(pr()), Problem: "Davit has a problem of its own", Reference: "guid"}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/1 at aa: failure, Davit could not look at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: failure, Davit could not look at aaaaaaa, 0 annotations
 `},
 		{"trouble where there was a comment", Facts{Row: reviewed(pr()), Problem: "Davit has a problem of its own", Reference: "guid"}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ⚠️ Davit could not look at aaaaaaa
-check 7/aaaaaaa/1 at aa: failure, Davit could not look at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: failure, Davit could not look at aaaaaaa, 0 annotations
 `},
-		{"the base moved, and nothing is different", Facts{Row: quiet(reviewed(pr()), digest(preview())),
+		{"the base moved, and nothing is different", Facts{Row: quiet(reviewed(pr()), gist(preview())),
 			Preview: preview(func(p *report.Preview) { p.Base, p.Stats.Ms = tip2, 7 })}, `
 row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
 `},
-		{"the base moved, and something is", Facts{Row: quiet(reviewed(pr()), digest(preview())), Preview: preview(finding)}, `
+		{"the base moved, and something is", Facts{Row: quiet(reviewed(pr()), gist(preview())), Preview: preview(finding)}, `
 row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
 comment review: ### ❌ 2 targets changed (~` + "\u2060" + `2) · 2 new errors, 2 existing
-check 7/aaaaaaa/2 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
+check 7/aaaaaaa/0 at aa: failure, 2 targets changed (~2) · 2 new errors, 2 existing, 1 annotations
 `},
 		{"the base moved, and there is trouble", Facts{Row: quiet(reviewed(pr()), "d"), Problem: "Davit has a problem of its own"}, `
 row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
@@ -310,13 +332,13 @@ row github:acme/gitops#7 open at aa, turn 2, done 2, quiet
 		{"the base moved meanwhile", Facts{Row: wants, Preview: preview()}, `
 row github:acme/gitops#7 open at aa, turn 2, done 1, quiet
 comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
-check 7/aaaaaaa/1 at aa: success, 1 target changed (~1), 0 annotations
+check 7/aaaaaaa/0 at aa: success, 1 target changed (~1), 0 annotations
 step review github:acme/gitops#7 turn 2, idle
 `},
 		{"the base moved meanwhile to what was seen", Facts{Row: seen, Preview: preview()}, `
 row github:acme/gitops#7 open at aa, turn 1, done 1
 comment review: ### ✅ 1 target changed (~` + "\u2060" + `1)
-check 7/aaaaaaa/1 at aa: success, 1 target changed (~1), 0 annotations
+check 7/aaaaaaa/0 at aa: success, 1 target changed (~1), 0 annotations
 `},
 	} {
 		test.facts.Now = now
@@ -339,19 +361,19 @@ func TestAnswer(t *testing.T) {
 		{"plan", "/plan", reviewed(pr()), pr(), alice, `
 command "/plan" by alice
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 reaction eyes
 step review github:acme/gitops#7 turn 2
 `},
 		{"plan of what was pushed meanwhile", "/plan", reviewed(pr()), pr(pushed), alice, `
 command "/plan" by alice
 row github:acme/gitops#7 open at bb, turn 2, done 1
-check 7/bbbbbbb/2 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
 reaction eyes
 step review github:acme/gitops#7 turn 2
 `},
 		{"plan of a closed one", "/plan", reviewed(pr(closed)), pr(closed), alice, `
-command "/plan" by alice
+command "/plan" by alice, refused: not open
 reaction eyes
 comment answer-c9: This pull request is closed, so there is nothing to plan.
 `},
@@ -373,23 +395,22 @@ command "/plan" by alice, refused: not understood
 reaction confused
 comment answer-c9: ` + "`/help` takes nothing after it." + `
 `},
-		{"trust in a fork's head", "/ok-to-test aaaaaaa", reviewed(pr(forked)), pr(forked), alice, `
-command "/ok-to-test aaaaaaa" by alice
+		{"trust in a fork's head", "/ok-to-test " + headA, reviewed(pr(forked)), pr(forked), alice, `
+command "/ok-to-test ` + headA + `" by alice
 row github:acme/gitops#7 open at aa, turn 2, done 1
-check 7/aaaaaaa/2 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
 reaction eyes
 step review github:acme/gitops#7 turn 2
 `},
-		{"trust in a head that was pushed over", "/ok-to-test aaaaaaa", reviewed(pr(forked)), pr(forked, pushed), alice, `
-command "/ok-to-test aaaaaaa" by alice
+		{"trust in a head that was pushed over", "/ok-to-test " + headA, reviewed(pr(forked)), pr(forked, pushed), alice, `
+command "/ok-to-test ` + headA + `" by alice, refused: another head
 reaction eyes
 comment answer-c9: The head is ` + "`bbbbbbb` now, not `aaaaaaa`" + `; look at what is new before you let Davit.
 `},
 		{"plan of a fork nobody trusts", "/plan", reviewed(pr(forked)), pr(forked), alice, `
-command "/plan" by alice
-row github:acme/gitops#7 open at aa, turn 2, done 2
-check 7/aaaaaaa/2 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+command "/plan" by alice, refused: untrusted
 reaction eyes
+comment answer-c9: This pull request comes from a fork. Look at what it changes, and then let Davit: ` + "`/ok-to-test " + headA + "`" + `
 `},
 	} {
 		commands, mistakes := command.Parse(test.text)

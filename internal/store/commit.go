@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/davitops/davit/internal/ledger"
 )
@@ -101,7 +102,7 @@ func (w *writer) pulls(b ledger.Batch) error {
 // effects writes what is to be delivered. What is as it was already is no new version.
 func (w *writer) effects(b ledger.Batch) error {
 	for _, e := range b.Effects {
-		e.Version, e.Written, e.Artefact = 0, 0, "" // they have columns of their own
+		e.Version, e.Written, e.Artefact, e.Changed = 0, 0, "", time.Time{} // they have columns of their own
 		data, err := json.Marshal(e)
 		if err != nil {
 			return err

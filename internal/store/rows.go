@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/davitops/davit/internal/gitops"
@@ -49,16 +50,12 @@ func (s *Store) Receive(ctx context.Context, d ledger.Delivery) (fresh bool, err
 }
 
 func (w *writer) hearBroken(d ledger.Delivery, digest string) error {
-	var key string
-	err := w.tx.QueryRowContext(w.ctx, `UPDATE deliveries SET state = $1 WHERE state = $2 AND (key = $3 OR forge = $4 AND event = $5 AND digest = $6) RETURNING key`,
-		string(ledger.Waiting), string(ledger.Broken), d.Key(), d.Forge, d.Event, digest).Scan(&key)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+	keys, err := column(w.ctx, w.tx, `UPDATE deliveries SET state = $1 WHERE state = $2 AND (key = $3 OR forge = $4 AND digest = $5) RETURNING key`,
+		string(ledger.Waiting), string(ledger.Broken), d.Key(), d.Forge, digest)
+	for _, key := range keys {
+		err = errors.Join(err, w.hear(key, d.ID))
 	}
-	if err != nil {
-		return err
-	}
-	return w.hear(key, d.ID)
+	return err
 }
 
 func (w *writer) hear(key, id string) error {
@@ -121,8 +118,13 @@ func missing(err error) error {
 	return err
 }
 
+// asker is a database, or a transaction.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // column returns the texts of a query's one column.
-func column(ctx context.Context, db *sql.DB, query string, args ...any) (texts []string, err error) {
+func column(ctx context.Context, db asker, query string, args ...any) (texts []string, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -194,14 +196,14 @@ func (s *Store) Asked(ctx context.Context, forge, comment string) (bool, error) 
 // Effect returns an effect by its key.
 func (s *Store) Effect(ctx context.Context, key string) (ledger.Effect, error) {
 	var data, artefact string
-	var version, written int64
-	err := s.read.QueryRowContext(ctx, "SELECT version, written, artefact, data FROM effects WHERE key = $1", key).
-		Scan(&version, &written, &artefact, &data)
+	var version, written, changed int64
+	err := s.read.QueryRowContext(ctx, "SELECT version, written, artefact, changed, data FROM effects WHERE key = $1", key).
+		Scan(&version, &written, &artefact, &changed, &data)
 	if err != nil {
 		return ledger.Effect{}, fmt.Errorf("read the effect %s: %w", key, missing(err))
 	}
 	e, err := decode[ledger.Effect](key, data)
-	e.Version, e.Written, e.Artefact = version, written, artefact
+	e.Version, e.Written, e.Artefact, e.Changed = version, written, artefact, time.UnixMilli(changed)
 	return e, err
 }
 
@@ -234,13 +236,22 @@ const (
 	keptEffects    = 30 * 24 * time.Hour
 )
 
-// Prune forgets what is done with and old.
-func (s *Store) Prune(ctx context.Context) error {
+// Tidy forgets what is old, and has deliveries heard whose step was given up: an outage
+// may have lasted longer than its attempts.
+func (s *Store) Tidy(ctx context.Context) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
 		w := writer{ctx: ctx, tx: tx, store: s}
-		if _, err := w.exec("DELETE FROM deliveries WHERE received < $1 AND state <> $2",
-			s.Now().Add(-keptDeliveries).UnixMilli(), string(ledger.Waiting)); err != nil {
+		if _, err := w.exec("DELETE FROM deliveries WHERE received < $1", s.Now().Add(-keptDeliveries).UnixMilli()); err != nil {
 			return fmt.Errorf("forget old deliveries: %w", err)
+		}
+		waiting, err := column(ctx, tx, "SELECT key FROM deliveries WHERE state = $1 ORDER BY received", string(ledger.Waiting))
+		if err != nil {
+			return fmt.Errorf("find deliveries that wait: %w", err)
+		}
+		for _, key := range waiting {
+			if err := w.hear(key, key[strings.IndexByte(key, '/')+1:]); err != nil {
+				return err
+			}
 		}
 		if _, err := w.exec("DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
 			return fmt.Errorf("forget old effects: %w", err)

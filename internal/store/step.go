@@ -52,16 +52,17 @@ const (
 var habits = map[ledger.Kind]habit{
 	ledger.Hear:      {river.QueueDefault, time.Minute, 50},
 	ledger.Look:      {river.QueueDefault, time.Minute, 50},
-	ledger.Review:    {heavy, 15 * time.Minute, 10},
+	ledger.Review:    {heavy, time.Hour, 10},
 	ledger.Deliver:   {writes, 2 * time.Minute, 1500},
 	ledger.Redeliver: {river.QueueDefault, 5 * time.Minute, 3},
 	ledger.Inspect:   {river.QueueDefault, 5 * time.Minute, 20},
 	ledger.List:      {river.QueueDefault, 5 * time.Minute, 20},
-	ledger.Prune:     {river.QueueDefault, 5 * time.Minute, 3},
+	ledger.Tidy:      {river.QueueDefault, 5 * time.Minute, 3},
 }
 
-// unfinished are the states of a step that will still be worked. A running one is
-// among them: what it commits says by itself that it has to be done again.
+// unfinished are the states of a step that will still be worked. A running one is among
+// them: what it commits says by itself if an effect has to be written again, and other
+// steps that must not be swallowed have turns.
 var unfinished = []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
 	rivertype.JobStateRunning, rivertype.JobStateScheduled,
@@ -126,7 +127,7 @@ type Periodic struct {
 // worked. It forgets what is old by itself. It answers ErrTaken if another process
 // works already.
 func (s *Store) Run(ctx context.Context, work Work, periodic ...Periodic) error {
-	periodic = append(periodic, Periodic{Step: ledger.Step{Kind: ledger.Prune}, Every: time.Hour})
+	periodic = append(periodic, Periodic{Step: ledger.Step{Kind: ledger.Tidy}, Every: time.Hour})
 	free, err := s.take(ctx)
 	if err != nil {
 		return fmt.Errorf("work on %s: %w", s.file, err)
@@ -244,8 +245,8 @@ func (w *stepper) Work(ctx context.Context, j *river.Job[job]) error {
 func (w *stepper) once(ctx context.Context, j *river.Job[job], step ledger.Step) error {
 	var batch ledger.Batch
 	var err error
-	if step.Kind == ledger.Prune {
-		err = w.store.Prune(ctx)
+	if step.Kind == ledger.Tidy {
+		err = w.store.Tidy(ctx)
 	} else {
 		batch, err = w.work(ctx, step, j.Attempt >= j.MaxAttempts)
 	}

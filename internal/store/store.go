@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -74,7 +75,10 @@ func address(path string) string {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.write, err = sql.Open("sqlite", source(s.file, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)")); err != nil {
+	if err := private(s.file); err != nil {
+		return err
+	}
+	if s.write, err = sql.Open("sqlite", source(s.file, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)")); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -88,6 +92,20 @@ func (s *Store) open(ctx context.Context) (err error) {
 	s.driver = &driver{Driver: riversqlite.New(s.write), nudges: make(chan string, 16)}
 	s.insert, err = river.NewClient[*sql.Tx](s.driver, &river.Config{Logger: s.quiet()})
 	return err
+}
+
+// private makes a database that only its owner reads; SQLite makes its other files alike.
+// One that is there is not opened for that: closing it would drop the locks that SQLite
+// has on it in this process.
+func private(file string) error {
+	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return os.Chmod(file, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	return made.Close()
 }
 
 // Close closes the database.

@@ -97,7 +97,7 @@ func TestRowsComeBackAsTheyWereWritten(t *testing.T) {
 	}
 	e, err := s.Effect(t.Context(), "comment/1")
 	want := comment("hello")
-	if want.Version = 1; err != nil || cmp.Diff(want, e) != "" {
+	if want.Version, want.Changed = 1, e.Changed; err != nil || e.Changed.IsZero() || cmp.Diff(want, e) != "" {
 		t.Errorf("%v (-want +got):\n%s", err, cmp.Diff(want, e))
 	}
 	asked, err := s.Asked(t.Context(), "github", "7")
@@ -334,8 +334,8 @@ func TestBrokenDeliveryIsHeardAgain(t *testing.T) {
 	}
 }
 
-// TestPrune: what is done with is forgotten after its time, and nothing that is not.
-func TestPrune(t *testing.T) {
+// TestTidy: what is done with is forgotten after its time, and nothing that is not.
+func TestTidy(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	now := time.Now()
@@ -351,7 +351,7 @@ func TestPrune(t *testing.T) {
 	commit(t, s, ledger.Batch{Heard: []ledger.Heard{{Key: "github/heard", State: ledger.Done}}, Delivered: []ledger.Delivered{{Key: written.Key, Version: 1}}})
 	left := func() (names []string) {
 		t.Helper()
-		if err := s.Prune(t.Context()); err != nil {
+		if err := s.Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, id := range []string{"heard", "waiting"} {
@@ -371,8 +371,8 @@ func TestPrune(t *testing.T) {
 		want  []string
 	}{
 		{6 * 24 * time.Hour, []string{"heard", "waiting", "comment/1", "comment/2"}},
-		{2 * 24 * time.Hour, []string{"waiting", "comment/1", "comment/2"}},
-		{60 * 24 * time.Hour, []string{"waiting", "comment/2"}},
+		{2 * 24 * time.Hour, []string{"comment/1", "comment/2"}},
+		{60 * 24 * time.Hour, []string{"comment/2"}},
 	} {
 		now = now.Add(step.after)
 		if d := cmp.Diff(step.want, left()); d != "" {
@@ -475,6 +475,46 @@ func TestPeriodic(t *testing.T) {
 	cancel()
 	if err := wait(t, ended); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGivenUpDeliveryIsHeard: a delivery whose step has used up its attempts is not lost.
+func TestGivenUpDeliveryIsHeard(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	heard := make(chan string, 10)
+	run(t, s, func(_ context.Context, step ledger.Step, _ bool) (ledger.Batch, error) {
+		if step.Kind == ledger.Hear {
+			heard <- step.Key + " " + step.Cause
+		}
+		return ledger.Batch{}, &ledger.Hopeless{Err: errors.New("the forge is down")}
+	})
+	if _, err := s.Receive(t.Context(), ledger.Delivery{ID: "a", Forge: "github", Body: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, heard)
+	until(t, func() bool { return counts(t, s)[ledger.Hear] == 0 })
+	if err := s.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again := wait(t, heard); again != "github/a a" {
+		t.Errorf("heard: %s", again)
+	}
+}
+
+// TestOnlyItsOwnerReads: deliveries and diffs are not for every user of a machine.
+func TestOnlyItsOwnerReads(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	commit(t, s, ledger.Batch{Pulls: []ledger.Pull{pull(1)}})
+	files, err := filepath.Glob(strings.NewReplacer("?", "[?]").Replace(s.file) + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
 	}
 }
 

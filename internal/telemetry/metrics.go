@@ -6,6 +6,7 @@ package telemetry
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,8 +56,16 @@ func New(version string) *Metrics {
 	return m
 }
 
+// events are the kinds of deliveries that have a number of their own. A kind is no part of
+// what is signed, so it could be anything.
+var events = []string{"", "ping", "pull_request", "pull_request_review", "issue_comment", "push", "check_run", "check_suite",
+	"installation", "installation_repositories", "repository"}
+
 // Delivery counts a delivery.
 func (m *Metrics) Delivery(forge, event string, status int) {
+	if !slices.Contains(events, event) {
+		event = "other"
+	}
 	m.deliveries.WithLabelValues(forge, event, strconv.Itoa(status)).Inc()
 }
 

@@ -26,6 +26,8 @@ func TestAdmin(t *testing.T) {
 	t.Parallel()
 	m := New("1.2.3")
 	m.Delivery("github", "push", 202)
+	m.Delivery("github", "made_up_1", 202)
+	m.Delivery("github", "made_up_2", 202)
 	m.Step("review", "done", 1500*time.Millisecond)
 	forge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-RateLimit-Remaining", "4711")
@@ -54,6 +56,7 @@ func TestAdmin(t *testing.T) {
 	for _, want := range []string{
 		`davit_build_info{version="1.2.3"} 1`,
 		`davit_deliveries_total{event="push",forge="github",status="202"} 1`,
+		`davit_deliveries_total{event="other",forge="github",status="202"} 2`,
 		`davit_step_duration_seconds_count{result="done",step="review"} 1`,
 		`davit_steps_waiting{step="deliver"} 3`,
 		`davit_forge_request_duration_seconds_count{forge="github",method="GET",status="304"} 1`,

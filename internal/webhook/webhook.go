@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/davitops/davit/internal/ledger"
@@ -18,11 +19,12 @@ import (
 // MaxBody is the largest delivery in bytes. GitHub sends none that is larger.
 const MaxBody = 25 << 20
 
-// Anybody can send a body, and it must be read before it is known who did. So only a few
-// may be large at a time; those that are not have room beside them.
+// Anybody can send a body, and it must be read before it is known who did. So only so many
+// are read at a time, and of these only a few may be large.
 const (
-	small     = 1 << 20
+	many      = 128
 	manyLarge = 4
+	small     = 1 << 20
 )
 
 // Verifier knows a forge's signature.
@@ -46,8 +48,9 @@ type Handler struct {
 	// that nobody has signed.
 	Observe func(forge, event string, status int)
 
-	once  sync.Once
-	large chan struct{} // holds one for each large body that is being read
+	bodies atomic.Int64 // that are being read
+	once   sync.Once
+	large  chan struct{} // holds one for each large one of them
 }
 
 func (h *Handler) slots() chan struct{} {
@@ -77,7 +80,7 @@ var kept = []string{"Content-Type", "User-Agent", "X-GitHub-Event", "X-GitHub-De
 	"X-GitHub-Hook-Installation-Target-ID", "X-GitHub-Hook-Installation-Target-Type"}
 
 // ServeHTTP answers 202 to what is stored, whatever it is; 401 to what is not signed, 413
-// to what is too large, and 500 if it can't be stored, so that it counts as lost.
+// to what is too large, and 500 or 503 if it can't be taken, so that it counts as lost.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("forge")
 	forge, known := h.Forges[name]
@@ -98,6 +101,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, name string, forge Verifier) (event string, status int, answer string) {
+	defer h.bodies.Add(-1)
+	if h.bodies.Add(1) > many {
+		return "", http.StatusServiceUnavailable, "too many deliveries at a time"
+	}
 	body, done, err := h.read(w, r)
 	defer done()
 	var large *http.MaxBytesError
@@ -111,7 +118,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, name string, forg
 	id, event, err := forge.Verify(r.Header.Get, body)
 	if err != nil {
 		h.Log.Warn("a delivery is not accepted", "forge", name, "from", r.RemoteAddr, "error", err)
-		return "", http.StatusUnauthorized, "the delivery is not signed by this forge"
+		return "", http.StatusUnauthorized, "the delivery is not one that this forge has signed"
 	}
 	d := ledger.Delivery{ID: id, Forge: name, Event: event, Header: map[string]string{}, Body: body}
 	for _, header := range kept {

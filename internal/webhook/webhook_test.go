@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -71,8 +72,8 @@ func TestDeliveries(t *testing.T) {
 		{"of a kind nobody knows", "POST", "/webhook/github", map[string]string{"X-Hub-Signature-256": "good", "X-GitHub-Delivery": "g", "X-GitHub-Event": "sub_issues"},
 			strings.NewReader("{}"), false, 202, 1, "received\n"},
 		{"that is no JSON", "POST", "/webhook/github", signed, strings.NewReader("\x00\xff"), false, 202, 1, "received\n"},
-		{"without a signature", "POST", "/webhook/github", nil, strings.NewReader(json), false, 401, 0, "the delivery is not signed by this forge\n"},
-		{"with a wrong one", "POST", "/webhook/github", map[string]string{"X-Hub-Signature-256": "bad"}, strings.NewReader(json), false, 401, 0, "the delivery is not signed by this forge\n"},
+		{"without a signature", "POST", "/webhook/github", nil, strings.NewReader(json), false, 401, 0, "the delivery is not one that this forge has signed\n"},
+		{"with a wrong one", "POST", "/webhook/github", map[string]string{"X-Hub-Signature-256": "bad"}, strings.NewReader(json), false, 401, 0, "the delivery is not one that this forge has signed\n"},
 		{"for another forge", "POST", "/webhook/gitlab", signed, strings.NewReader(json), false, 404, 0, "there is no such forge\n"},
 		{"as large as can be", "POST", "/webhook/github", signed, bytes.NewReader(make([]byte, MaxBody)), false, 202, 1, "received\n"},
 		{"too large", "POST", "/webhook/github", signed, bytes.NewReader(make([]byte, MaxBody+1)), false, 413, 0, "the delivery is too large\n"},
@@ -143,6 +144,23 @@ func (s *slow) Read(p []byte) (int, error) {
 	}
 	<-s.end
 	return 0, io.EOF
+}
+
+// TestTooManyAtATime: what there is no room for is sent away, and counts as lost.
+func TestTooManyAtATime(t *testing.T) {
+	t.Parallel()
+	h := &Handler{Forges: map[string]Verifier{"github": verifier{}}, Inbox: &inbox{}, Log: slog.New(slog.DiscardHandler)}
+	for _, test := range []struct{ reading, want int }{{many - 1, 202}, {many, 503}, {0, 202}} {
+		h.bodies.Store(int64(test.reading))
+		request := httptest.NewRequest("POST", "/", strings.NewReader(fmt.Sprint(test.reading)))
+		request.SetPathValue("forge", "github")
+		request.Header.Set("X-Hub-Signature-256", "good")
+		recorder := httptest.NewRecorder()
+		h.ServeHTTP(recorder, request)
+		if recorder.Code != test.want || h.bodies.Load() != int64(test.reading) {
+			t.Errorf("with %d others: %d, and %d are left", test.reading, recorder.Code, h.bodies.Load())
+		}
+	}
 }
 
 // TestFewLargeBodiesAtATime: strangers who send large bodies can't fill the memory, nor

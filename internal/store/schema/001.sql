@@ -12,8 +12,8 @@ CREATE TABLE deliveries (
 	state    TEXT NOT NULL,
 	error    TEXT NOT NULL DEFAULT ''
 );
--- A signature covers the body alone: the same body under another id is a replay.
-CREATE UNIQUE INDEX deliveries_digest ON deliveries (forge, event, digest);
+-- A signature covers the body alone: the same body under another id or kind is a replay.
+CREATE UNIQUE INDEX deliveries_digest ON deliveries (forge, digest);
 CREATE INDEX deliveries_received ON deliveries (received);
 
 CREATE TABLE pulls (
