@@ -28,7 +28,7 @@ func (m mirrors) Compare(ctx context.Context, pr gitops.PullRequest, from forge.
 	if err != nil {
 		return bot.Sides{}, err
 	}
-	s, err := compareIn(ctx, repository, pr, git.Source(from))
+	s, err := compareIn(ctx, repository, pr, git.Source{URL: from.URL, User: from.User, Password: from.Password, Pull: pr.Number})
 	if err != nil {
 		return bot.Sides{}, errors.Join(err, repository.Close())
 	}
@@ -60,12 +60,24 @@ func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRe
 	if err != nil {
 		return bot.Sides{}, err
 	}
-	branch, err := deploying(base, pr.Default)
+	branch, err := deploying(ctx, repository, pr.Default)
 	return bot.Sides{Tip: tip, Base: base, Head: tree, Branch: branch, Notes: sides{merged: merged}.notes()}, err
 }
 
-// deploying is the branch that a tree's configuration says is deployed, or otherwise.
-func deploying(files *git.Tree, otherwise string) (string, error) {
+// deploying is the branch that is deployed: the default one, or that which the
+// configuration on the default one says. No other branch can say it of itself.
+func deploying(ctx context.Context, repository *git.Repository, standard string) (string, error) {
+	tip, err := repository.Resolve(ctx, "refs/heads/"+standard)
+	if errors.Is(err, git.ErrUnknownRevision) {
+		return standard, nil // a repository can have a default branch that is not there
+	}
+	if err != nil {
+		return "", err
+	}
+	files, err := repository.Tree(ctx, tip)
+	if err != nil {
+		return "", err
+	}
 	fact, err := files.Look(target.ConfigFile, true)
 	if err != nil {
 		return "", err
@@ -74,7 +86,7 @@ func deploying(files *git.Tree, otherwise string) (string, error) {
 	if c, _ := target.ParseConfig(target.ConfigFile, fact.Data); c.Branch() != "" {
 		return c.Branch(), nil
 	}
-	return otherwise, nil
+	return standard, nil
 }
 
 // clusters are the operator's, as each repository may use them.

@@ -543,6 +543,33 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
+// TestUntoldMoveOfTheBase is found by the next look at the repository.
+func TestUntoldMoveOfTheBase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forge.Put(w.repo, "main", "red")
+	w.run(nil)
+	n := w.open("blue")
+	w.settle()
+	w.git.mu.Lock()
+	w.git.tip = "white"
+	w.git.mu.Unlock()
+	w.forge.Put(w.repo, "main", "white")
+	for range 2 {
+		if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+	}
+	if c := w.forge.Comments(w.repo, n)[0].Body; !strings.Contains(c, "-  colour: white") {
+		t.Errorf("the comment still speaks of the old base: %s", c)
+	}
+	w.shows(n, "blue")
+	if row, err := w.db.Pull(t.Context(), gitops.PullRequest{Repo: w.repo, Number: n}.Name()); err != nil || row.Turn != 2 {
+		t.Errorf("it is looked at %d times, %v", row.Turn, err)
+	}
+}
+
 // asked are clusters that remember of whom they were asked.
 type asked struct {
 	mu  sync.Mutex

@@ -110,5 +110,31 @@ func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
 	for gone := range known {
 		batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: gone})
 	}
+	moved, err := b.moved(ctx, f, repo, rows)
+	if err != nil {
+		return ledger.Batch{}, told(err, b.Now())
+	}
+	batch.Pulls, batch.Steps = moved.Pulls, append(batch.Steps, moved.Steps...)
+	return batch, nil
+}
+
+// moved looks whether branches have moved that pull requests go into, for what no
+// delivery has told.
+func (b *Bot) moved(ctx context.Context, f forge.Forge, repo gitops.Repo, rows []ledger.Pull) (batch ledger.Batch, err error) {
+	tips := map[string]string{}
+	for _, row := range rows {
+		tip, known := tips[row.Base.Branch]
+		if !known {
+			tip, err = f.Tip(ctx, repo, row.Base.Branch)
+			if err != nil && forge.ClassOf(err) != forge.Gone {
+				return ledger.Batch{}, err
+			}
+			tips[row.Base.Branch] = tip
+		}
+		if tip != "" {
+			next := review.Moved(row, tip, b.Now())
+			batch.Pulls, batch.Steps = append(batch.Pulls, next.Pulls...), append(batch.Steps, next.Steps...)
+		}
+	}
 	return batch, nil
 }

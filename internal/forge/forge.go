@@ -24,11 +24,15 @@ type Forge interface {
 	// Repositories are all that Davit is installed on.
 	Repositories(ctx context.Context) ([]gitops.Repo, error)
 
-	// PullRequest returns the facts about one pull request.
+	// PullRequest returns the facts about one pull request. Its Repo is the repository
+	// by its name now, which after a rename is not the one that was asked for.
 	PullRequest(ctx context.Context, repo gitops.Repo, number int) (gitops.PullRequest, error)
 
 	// PullRequests are the open ones of a repository.
 	PullRequests(ctx context.Context, repo gitops.Repo) ([]gitops.PullRequest, error)
+
+	// Tip is the commit that a branch is at, as the forge says now.
+	Tip(ctx context.Context, repo gitops.Repo, branch string) (commit string, err error)
 
 	// MayWrite reports whether somebody may push to a repository, as the forge says
 	// when it is asked: never by what an event claims.
@@ -56,8 +60,9 @@ type Forge interface {
 // Hook is the half of a forge that reads its deliveries. It needs no network.
 type Hook interface {
 	// Verify returns the id and the kind of a delivery that the forge has signed.
-	// header returns the value of a header. The error says what is wrong with the
-	// delivery, and never what would be right.
+	// header returns the value of a header. The error is of the class Forbidden if the
+	// signature is bad, and Refused if the id or the kind is not written like one. It
+	// says what is wrong with the delivery, and never what would be right.
 	Verify(header func(name string) string, body []byte) (id, event string, err error)
 
 	// Event reads a delivery. One that is nothing to Davit is an event of the empty

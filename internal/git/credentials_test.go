@@ -6,6 +6,7 @@ import (
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -100,6 +101,25 @@ func TestFetchKeepsThePasswordAtItsHost(t *testing.T) {
 	}
 	if all := seen(); len(all) > 0 {
 		t.Errorf("the other host was told %q", all)
+	}
+}
+
+// TestFetchGivesUp holds that git is told to leave a server that sends next to nothing:
+// to wait for it would take a minute.
+func TestFetchGivesUp(t *testing.T) {
+	t.Parallel()
+	for _, from := range []Source{{URL: "https://forge.acme.example/x.git"}, {URL: "https://forge.acme.example/x.git", User: "x", Password: canary}} {
+		environment, err := from.environment()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for setting, want := range map[string]string{"http.lowSpeedLimit": "1000", "http.lowSpeedTime": "60", "http.followRedirects": "false"} {
+			command := exec.CommandContext(t.Context(), "git", "config", "--get", setting)
+			command.Env = append(mirrorEnvironment(), environment...)
+			if got, err := command.Output(); err != nil || strings.TrimSpace(string(got)) != want {
+				t.Errorf("%s is %q, %v, want %s", setting, got, err, want)
+			}
+		}
 	}
 }
 

@@ -15,12 +15,20 @@ import (
 	"sync"
 )
 
-// mirrored are the refs that a mirror holds: branches, tags, and the heads of
-// pull and merge requests. Replaced objects (refs/replace) are not among them:
-// they would change what an id means.
-var mirrored = []string{
-	"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
-	"+refs/pull/*/head:refs/pull/*/head", "+refs/merge-requests/*/head:refs/merge-requests/*/head",
+// refs are the refs that a mirror shall have as they are at the source: branches, tags,
+// and the head of one pull or merge request, of which anybody may open one that holds
+// anything. Git prunes what these patterns match, so what is there of other pull
+// requests stays. Replaced objects (refs/replace) are not among them: they would change
+// what an id means.
+func (s Source) refs() []string {
+	all := []string{"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"}
+	if s.Pull > 0 {
+		for _, of := range []string{"pull", "merge-requests"} {
+			// A pattern, because a ref that is named and not there is an error.
+			all = append(all, fmt.Sprintf("+refs/%[1]s/%[2]d/hea*:refs/%[1]s/%[2]d/hea*", of, s.Pull))
+		}
+	}
+	return all
 }
 
 // mirrors counts how often each mirror is open in this process, so that what a
@@ -32,8 +40,9 @@ var mirrors = struct {
 	fetching map[string]chan struct{}
 }{open: map[string]int{}, fetching: map[string]chan struct{}{}}
 
-// Mirror opens the bare mirror in dir, making it if there is none. It holds
-// every commit of what it mirrors, so that no later question needs the network.
+// Mirror opens the bare mirror in dir, making it if there is none. It holds every
+// commit of the branches and tags, and of the pull requests that were fetched, so that
+// no later question needs the network.
 // A mirror belongs to one process at a time: the first to open it clears away
 // what a killed one left.
 func Mirror(ctx context.Context, dir string) (*Repository, error) {
@@ -182,12 +191,22 @@ func (r *Repository) keeping() *Repository {
 
 // Source is where a mirror is fetched from. User and Password are sent to the host of
 // URL and to no other: redirects are not followed.
-type Source struct{ URL, User, Password string }
+type Source struct {
+	URL, User, Password string
+	Pull                int // the pull or merge request whose commits are fetched besides the branches; 0 is none
+}
+
+// A fetch over HTTP is given up when less than lowSpeed bytes a second arrive for
+// lowSpeedTime seconds.
+const (
+	lowSpeed     = "1000"
+	lowSpeedTime = "60"
+)
 
 // environment tells git the password where no other user of the machine can read it,
 // which they could in its arguments.
 func (s Source) environment() ([]string, error) {
-	configuration := []string{"http.followRedirects", "false"}
+	configuration := []string{"http.followRedirects", "false", "http.lowSpeedLimit", lowSpeed, "http.lowSpeedTime", lowSpeedTime}
 	if s.Password != "" {
 		address, err := url.Parse(s.URL)
 		if err != nil {
@@ -205,7 +224,8 @@ func (s Source) environment() ([]string, error) {
 	return environment, nil
 }
 
-// Fetch brings a mirror up to date with a repository. Refs that are gone there go here.
+// Fetch brings a mirror up to date with a repository: its branches, its tags, and the
+// pull request that from names. Of these, refs that are gone there go here.
 // Two fetches into one mirror wait for each other: git has no patience with a ref that
 // somebody else writes.
 func (r *Repository) Fetch(ctx context.Context, from Source) error {
@@ -231,7 +251,7 @@ func (r *Repository) fetch(ctx context.Context, from Source) error {
 		return err
 	}
 	args := append([]string{"fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-gc", "--no-write-fetch-head",
-		"--end-of-options", from.URL}, mirrored...)
+		"--end-of-options", from.URL}, from.refs()...)
 	_, err = keeping.run(ctx, r.dir, args...)
 	return err
 }

@@ -52,6 +52,7 @@ func TestFetchIsComplete(t *testing.T) {
 	git(t, remote, "update-ref", "refs/pull/7/head", pull)
 	git(t, remote, "update-ref", "refs/merge-requests/8/head", pull)
 	git(t, remote, "update-ref", "refs/pull/7/merge", pull)
+	git(t, remote, "update-ref", "refs/pull/78/head", pull)
 	git(t, remote, "update-ref", "refs/changes/01/1/1", pull)
 	git(t, remote, "update-ref", "refs/notes/commits", pull)
 	git(t, remote, "replace", git(t, remote, "rev-parse", first+":a"), git(t, remote, "rev-parse", second+":a"))
@@ -62,13 +63,11 @@ func TestFetchIsComplete(t *testing.T) {
 	fetch(t, r, "file://"+remote)
 	want := map[string]string{
 		"refs/heads/main": second, "refs/heads/feature/x": first, "refs/tags/v1": git(t, remote, "rev-parse", "v1"), "refs/tags/light": first,
-		"refs/pull/7/head": pull, "refs/merge-requests/8/head": pull,
 	}
 	if d := cmp.Diff(want, refs(t, dir)); d != "" {
 		t.Errorf("refs (-want +got):\n%s", d)
 	}
 	wantFiles(t, r, "refs/heads/feature/x", "a", "1")
-	wantFiles(t, r, "refs/pull/7/head", "a", "pull")
 
 	before := snapshot(t, dir)
 	fetch(t, r, remote) // a path is a URL too
@@ -81,9 +80,8 @@ func TestFetchIsComplete(t *testing.T) {
 	git(t, remote, "branch", "feature") // where a directory of refs was
 	git(t, remote, "tag", "-d", "v1")
 	git(t, remote, "tag", "--force", "light", third)
-	git(t, remote, "update-ref", "-d", "refs/pull/7/head")
 	fetch(t, r, remote)
-	want = map[string]string{"refs/heads/main": third, "refs/heads/feature": third, "refs/tags/light": third, "refs/merge-requests/8/head": pull}
+	want = map[string]string{"refs/heads/main": third, "refs/heads/feature": third, "refs/tags/light": third}
 	if d := cmp.Diff(want, refs(t, dir)); d != "" {
 		t.Errorf("refs after some are gone (-want +got):\n%s", d)
 	}
@@ -94,6 +92,47 @@ func TestFetchIsComplete(t *testing.T) {
 	fetch(t, r, remote)
 	if id, err := r.Resolve(t.Context(), "main"); err != nil || id != second {
 		t.Errorf("main is %s (%v) after it was rewritten, want %s", id, err, second)
+	}
+}
+
+// TestFetchOfAPull holds that a fetch for one pull request brings nothing of another
+// into the mirror, and leaves alone what is there of it.
+func TestFetchOfAPull(t *testing.T) {
+	t.Parallel()
+	for _, forge := range []string{"refs/pull/", "refs/merge-requests/"} {
+		remote := repository(t, "a", "1")
+		main := git(t, remote, "rev-parse", "HEAD")
+		git(t, remote, "checkout", "--quiet", "--detach")
+		commits := map[string]string{}
+		for _, number := range []string{"7", "8", "70"} {
+			commits[number] = commit(t, remote, "a", "of "+number)
+			git(t, remote, "update-ref", forge+number+"/head", commits[number])
+			git(t, remote, "update-ref", forge+number+"/merge", commit(t, remote, "a", "merge of "+number))
+			git(t, remote, "reset", "--quiet", "--hard", main)
+		}
+		r := mirror(t, filepath.Join(t.TempDir(), "mirror"))
+		hold := func(pull int, want map[string]string) {
+			t.Helper()
+			if err := r.Fetch(t.Context(), Source{URL: remote, Pull: pull}); err != nil {
+				t.Fatal(err)
+			}
+			want["refs/heads/main"] = main
+			if d := cmp.Diff(want, refs(t, r.dir)); d != "" {
+				t.Errorf("refs after a fetch for %d (-want +got):\n%s", pull, d)
+			}
+		}
+		hold(0, map[string]string{})
+		hold(7, map[string]string{forge + "7/head": commits["7"]})
+		if _, err := r.Resolve(t.Context(), commits["8"]); err == nil {
+			t.Error("the commit of another pull request is in the mirror")
+		}
+		wantFiles(t, r, commits["7"], "a", "of 7")
+		hold(8, map[string]string{forge + "7/head": commits["7"], forge + "8/head": commits["8"]})
+		git(t, remote, "update-ref", "-d", forge+"7/head")
+		git(t, remote, "update-ref", forge+"8/head", main) // a push by force
+		hold(8, map[string]string{forge + "7/head": commits["7"], forge + "8/head": main})
+		hold(7, map[string]string{forge + "8/head": main})
+		hold(9, map[string]string{forge + "8/head": main})
 	}
 }
 

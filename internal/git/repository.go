@@ -1,6 +1,6 @@
 // Package git reads repositories through the git program: commits as entries
 // plus Read, the merge of two commits, a work tree as if it were committed, and
-// complete bare mirrors of remote repositories.
+// bare mirrors of remote repositories, complete in branches and tags.
 //
 // It never changes a repository it did not make itself: what a merge or a work
 // tree needs written goes into a scratch directory of objects. It runs git with

@@ -48,6 +48,7 @@ type repo struct {
 	private   bool
 	suspended bool
 	clone     string
+	branches  map[string]string     // where they are
 	pulls     []*gitops.PullRequest // by number, from 1
 	comments  []*comment
 	checks    []*forge.Check
@@ -202,6 +203,21 @@ func (f *Forge) PullRequests(ctx context.Context, r gitops.Repo) (open []gitops.
 		return nil
 	})
 	return open, err
+}
+
+// Tip is where a test has put the branch.
+func (f *Forge) Tip(ctx context.Context, r gitops.Repo, branch string) (commit string, err error) {
+	err = f.call(ctx, "Tip", "read where a branch of "+r.String()+" is", func() error {
+		in, err := f.repo(r)
+		if err != nil {
+			return err
+		}
+		if commit = in.branches[branch]; commit == "" {
+			return fmt.Errorf("there is no branch %q", branch)
+		}
+		return nil
+	})
+	return commit, err
 }
 
 // MayWrite goes by who has the login now.

@@ -152,6 +152,32 @@ func (s *stage) Signature(secret string, body []byte) (header, value string) {
 	return fake.HeaderSignature, fake.Sign(secret, body)
 }
 
+// TestBranches holds that a branch is where a test says, told or not.
+func TestBranches(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	heard := len(s.Deliveries())
+	hold := func(want string, class forge.Class, deliveries int) {
+		t.Helper()
+		commit, err := s.forge.Tip(t.Context(), s.repo, "main")
+		if commit != want || err != nil && forge.ClassOf(err) != class || err == nil && class != "" {
+			t.Errorf("it is at %q, %v, want %q", commit, err, want)
+		}
+		if got := len(s.Deliveries()) - heard; got != deliveries {
+			t.Errorf("%d deliveries, want %d", got, deliveries)
+		}
+	}
+	hold("", forge.Gone, 0)
+	s.forge.Put(s.repo, "main", "one")
+	hold("one", "", 0)
+	s.forge.Move(s.repo, "main", "two")
+	hold("two", "", 1)
+	s.forge.Open(gitops.PullRequest{Repo: s.repo, Base: gitops.Revision{Branch: "main", Commit: "one"}})
+	hold("two", "", 2)
+	s.forge.Move(s.repo, "main", "")
+	hold("", forge.Gone, 3)
+}
+
 // TestFaults holds that calls fail as a test says, as often as it says, and with the
 // work done or not.
 func TestFaults(t *testing.T) {

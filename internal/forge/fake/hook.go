@@ -82,7 +82,10 @@ func (f *Forge) Redeliver(ctx context.Context, since time.Time) (count int, err 
 func (f *Forge) Verify(header func(name string) string, body []byte) (id, event string, err error) {
 	for _, secret := range f.options.Secrets {
 		if secret != "" && hmac.Equal([]byte(header(HeaderSignature)), []byte(Sign(secret, body))) {
-			return header(HeaderID), header(HeaderEvent), nil
+			if id, event = header(HeaderID), header(HeaderEvent); id == "" || event == "" {
+				return "", "", &forge.Error{Class: forge.Refused, Doing: "verify a delivery", Err: errors.New("it has no id or no kind")}
+			}
+			return id, event, nil
 		}
 	}
 	return "", "", &forge.Error{Class: forge.Forbidden, Doing: "verify a delivery", Err: errors.New("the signature does not match")}

@@ -25,7 +25,9 @@ type Comment struct {
 func (f *Forge) Add(path, clone string, private bool) gitops.Repo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.repos[path] = &repo{private: private, clone: clone, roles: map[string]string{}, reactions: map[string][]forge.Emoji{}}
+	f.repos[path] = &repo{
+		private: private, clone: clone, branches: map[string]string{}, roles: map[string]string{}, reactions: map[string][]forge.Emoji{},
+	}
 	return gitops.Repo{Forge: f.options.Name, Path: path}
 }
 
@@ -69,7 +71,8 @@ func (f *Forge) must(r gitops.Repo) *repo {
 
 // Open opens a pull request with the given title, author, draft, head and base; a head
 // without a repository is of the same one, and the default branch is main if none is
-// given. It returns its number.
+// given. Its branches are at its commits, the base only if it is nowhere yet. It returns
+// its number.
 func (f *Forge) Open(p gitops.PullRequest) int {
 	f.mu.Lock()
 	in := f.must(p.Repo)
@@ -79,6 +82,10 @@ func (f *Forge) Open(p gitops.PullRequest) int {
 	p.Base.Repo, p.Default = p.Repo, cmp.Or(p.Default, "main")
 	if p.Head.Repo == (gitops.Repo{}) {
 		p.Head.Repo = p.Repo
+	}
+	in.branches[p.Base.Branch] = cmp.Or(in.branches[p.Base.Branch], p.Base.Commit)
+	if !p.FromFork() {
+		in.branches[p.Head.Branch] = p.Head.Commit
 	}
 	in.pulls = append(in.pulls, &p)
 	f.mu.Unlock()
@@ -99,7 +106,11 @@ func (f *Forge) Change(r gitops.Repo, number int, who gitops.Actor, change func(
 
 // Push pushes a commit to a pull request.
 func (f *Forge) Push(r gitops.Repo, number int, commit string) {
-	f.Change(r, number, gitops.Actor{}, func(p *gitops.PullRequest) { p.Head.Commit = commit })
+	f.Change(r, number, gitops.Actor{}, func(p *gitops.PullRequest) {
+		if p.Head.Commit = commit; !p.FromFork() {
+			f.must(r).branches[p.Head.Branch] = commit
+		}
+	})
 }
 
 // Close closes a pull request without merging it.
@@ -116,8 +127,16 @@ func (f *Forge) Merge(r gitops.Repo, number int, commit string) {
 	f.Move(r, branch, commit)
 }
 
-// Move tells that a branch moved to a commit.
+// Put puts a branch at a commit, and tells nobody. A branch at no commit is gone.
+func (f *Forge) Put(r gitops.Repo, branch, commit string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.must(r).branches[branch] = commit
+}
+
+// Move puts a branch at a commit, and tells so.
 func (f *Forge) Move(r gitops.Repo, branch, commit string) {
+	f.Put(r, branch, commit)
 	f.Deliver(gitops.Event{Kind: gitops.Pushed, Repo: r, Branch: branch, Commit: commit})
 }
 

@@ -136,8 +136,11 @@ func believed(s scene) {
 		}
 		s.class(err, forge.Forbidden)
 	}
+	nameless := Delivery{Header: map[string]string{name: good}, Body: d.Body}
+	_, _, err := s.Forge().Verify(nameless.header, nameless.Body)
+	s.class(err, forge.Refused)
 	delete(d.Header, name)
-	_, _, err := s.Forge().Verify(d.header, d.Body)
+	_, _, err = s.Forge().Verify(d.header, d.Body)
 	s.class(err, forge.Forbidden)
 }
 

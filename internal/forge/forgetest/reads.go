@@ -87,6 +87,15 @@ var facts = []claim{
 			}
 		}
 	}},
+	{"a branch is at what was pushed to it last, or merged into it", false, func(s scene) {
+		n := s.Open(Opening{Author: "alice"})
+		p := s.read(n)
+		s.holdTip(p.Head.Branch, p.Head.Commit)
+		s.holdTip(p.Head.Branch, s.Push(n))
+		s.holdTip(p.Base.Branch, s.Merge(n))
+		again := s.Merge(s.Open(Opening{Author: "alice"}))
+		s.holdTip(p.Base.Branch, again)
+	}},
 	{"git has an URL, and a user and a password beside it", false, func(s scene) {
 		source, err := s.Forge().Source(s.ctx(), s.Repo())
 		if err != nil || source.URL == "" || source.User == "" || source.Password == "" || strings.Contains(source.URL, source.Password) {
@@ -102,6 +111,16 @@ func (s scene) read(number int) gitops.PullRequest {
 		s.Fatalf("read the pull request: %v", err)
 	}
 	return p
+}
+
+// holdTip reads twice: what is remembered is asked for again.
+func (s scene) holdTip(branch, want string) {
+	s.Helper()
+	for range 2 {
+		if commit, err := s.Forge().Tip(s.ctx(), s.Repo(), branch); err != nil || commit != want {
+			s.Errorf("%s is at %q, %v, want %s", branch, commit, err, want)
+		}
+	}
 }
 
 // Cases on who may write.
@@ -152,6 +171,10 @@ var failures = []claim{
 		s.class(err, forge.Gone)
 		_, err = s.Forge().PullRequests(s.ctx(), nowhere)
 		s.class(err, forge.Gone)
+		_, err = s.Forge().Tip(s.ctx(), nowhere, "main")
+		s.class(err, forge.Gone)
+		_, err = s.Forge().Tip(s.ctx(), s.Repo(), "nothing/of-this-name")
+		s.class(err, forge.Gone)
 		_, err = s.Forge().SaveComment(s.ctx(), forge.Comment{Repo: s.Repo(), Number: n + 1000, Key: "review", Body: "body"})
 		s.class(err, forge.Gone)
 		_, err = s.Forge().Source(s.ctx(), nowhere)
@@ -166,6 +189,8 @@ var failures = []claim{
 		_, err = s.Forge().SaveComment(s.ctx(), forge.Comment{Repo: s.Suspended(), Number: 1, Key: "review", Body: "body"})
 		s.class(err, forge.Forbidden)
 		_, err = s.Forge().Source(s.ctx(), s.Suspended())
+		s.class(err, forge.Forbidden)
+		_, err = s.Forge().Tip(s.ctx(), s.Suspended(), "main")
 		s.class(err, forge.Forbidden)
 		if all, err := s.Forge().Repositories(s.ctx()); err != nil || slices.Contains(all, s.Suspended()) {
 			s.Errorf("the repositories are %v, %v", all, err)

@@ -108,6 +108,38 @@ func TestMayWrite(t *testing.T) {
 	}
 }
 
+// TestTip holds that a branch's name is one part of an URL, whatever it has, and that
+// only a commit is taken for one.
+func TestTip(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for i, branch := range []string{"feature/x", "a/b/c", "100%", "50%2Fx", "a+b", "a#b", "a&b=c", "ümläut-⚓", "v1.2", "HEAD"} {
+		want := s.commit(branch, "main", false)
+		if commit, err := s.forge.Tip(t.Context(), s.Repo(), branch); err != nil || commit != want {
+			t.Errorf("%d. %q is at %q, %v, want %s", i, branch, commit, err, want)
+		}
+	}
+	for body, want := range map[string]forge.Class{
+		`{"commit": {"sha": "` + aCommit + `"}}`: "", `{"commit": {"sha": "main"}}`: forge.Unavailable, `{"commit": null}`: forge.Unavailable, `{}`: forge.Unavailable,
+	} {
+		h := newHub(t)
+		h.on(calls["Tip"].asks, says(200, body))
+		commit, err := h.provider().Tip(t.Context(), gitopsRepo, "main")
+		if classOf(t, err) != want || (commit == aCommit) != (want == "") {
+			t.Errorf("%s: %q, %v", body, commit, err)
+		}
+	}
+	h := newHub(t)
+	for _, branch := range []string{"", ".", "..", "a/../b", "../pulls/1", "a\nb", "a\x00b"} {
+		if commit, err := h.provider().Tip(t.Context(), gitopsRepo, branch); commit != "" || classOf(t, err) != forge.Refused {
+			t.Errorf("%q: %q, %v", branch, commit, err)
+		}
+	}
+	if len(h.asked) > 0 {
+		t.Errorf("%v was asked", h.asked[0])
+	}
+}
+
 // TestNames holds that nothing that is not written like a repository, a commit, a key
 // or an id becomes a part of an URL.
 func TestNames(t *testing.T) {

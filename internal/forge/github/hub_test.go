@@ -181,6 +181,10 @@ var calls = map[string]struct {
 		_, err := g.PullRequests(t.Context(), gitopsRepo)
 		return err
 	}},
+	"Tip": {"GET /repos/acme/gitops/branches/main", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.Tip(t.Context(), gitopsRepo, "main")
+		return err
+	}},
 	"MayWrite": {"GET /repos/acme/gitops/collaborators/alice/permission", func(t *testing.T, g *github.GitHub) error {
 		_, err := g.MayWrite(t.Context(), gitopsRepo, gitops.Actor{ID: "1", Login: "alice"})
 		return err

@@ -20,14 +20,15 @@ const (
 	longest = time.Hour
 )
 
-// limit is an answer that says: too much, too fast.
+// limit says: too much, too fast. It is an answer of GitHub's, or our own to a write
+// that would have to wait for long.
 type limit struct {
 	until time.Time
 	open  bool // the answer names no end
 }
 
 func (l *limit) Error() string {
-	return fmt.Sprintf("the forge asks to wait until %s", l.until.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("too much is asked of the forge; wait until %s", l.until.UTC().Format(time.RFC3339))
 }
 
 // limitOf tells a limit from other answers and when it ends: as retry-after says, or
@@ -87,11 +88,13 @@ func saysLimit(body []byte) bool {
 
 // governor is the outermost transport of one installation. Limits are its own: after
 // one, it answers without going to the network until the limit ends. It lets one write
-// through at a time, and creations at a pace.
+// through at a time, and creations at a pace. Few callers may wait for that, because
+// they are workers that all installations share.
 type governor struct {
 	next    http.RoundTripper
 	spacing time.Duration
 	now     func() time.Time
+	line    chan struct{} // holds waiters: who writes or waits for it
 	turn    chan struct{} // holds one: whose turn it is to write
 
 	mu    sync.Mutex
@@ -105,8 +108,11 @@ type governor struct {
 // the 80 that GitHub allows in a minute.
 const burst = 20
 
+// waiters is how many callers may write or wait for their turn at a time.
+const waiters = 4
+
 func newGovernor(next http.RoundTripper, spacing time.Duration, now func() time.Time) *governor {
-	return &governor{next: next, spacing: spacing, now: now, turn: make(chan struct{}, 1)}
+	return &governor{next: next, spacing: spacing, now: now, line: make(chan struct{}, waiters), turn: make(chan struct{}, 1)}
 }
 
 func (g *governor) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -131,7 +137,7 @@ func (g *governor) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// admit waits for a request's turn.
+// admit waits for a request's turn, if the line is not full.
 func (g *governor) admit(req *http.Request) (release func(), err error) {
 	if err := g.limited(); err != nil {
 		return nil, err
@@ -139,24 +145,45 @@ func (g *governor) admit(req *http.Request) (release func(), err error) {
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
 		return func() {}, nil
 	}
+	select {
+	case g.line <- struct{}{}:
+	default:
+		return nil, g.full()
+	}
 	ctx := req.Context()
 	select {
 	case g.turn <- struct{}{}:
 	case <-ctx.Done():
+		<-g.line
 		return nil, ctx.Err()
 	}
-	release = func() { <-g.turn }
+	release = func() { <-g.turn; <-g.line }
 	if req.Method == http.MethodPost {
-		if err := g.pause(ctx); err != nil {
-			release()
-			return nil, err
-		}
+		err = g.pause(ctx)
 	}
-	if err := g.limited(); err != nil {
+	if err == nil {
+		err = g.limited()
+	}
+	if err != nil {
 		release()
 		return nil, err
 	}
 	return release, nil
+}
+
+// full is the limit of a write behind a full line: until when those in it are likely to
+// have had their turns. It holds for nothing else.
+func (g *governor) full() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	return &limit{until: clamp(now.Add(g.backlog(now)+waiters*g.spacing), now)}
+}
+
+// backlog is how long the next creation has to wait for the pace; it is negative by what
+// is saved up. A clock that was set back must not stop everything. g.mu is held.
+func (g *governor) backlog(now time.Time) time.Duration {
+	return min(g.paid.Sub(now.Add((burst-1)*g.spacing)), g.spacing)
 }
 
 // pause waits until a creation is within the pace: one for each spacing, of which a
@@ -166,10 +193,10 @@ func (g *governor) pause(ctx context.Context) error {
 		return nil
 	}
 	g.mu.Lock()
-	wait := g.paid.Sub(g.now().Add((burst - 1) * g.spacing))
+	wait := g.backlog(g.now())
 	g.mu.Unlock()
 	if wait > 0 {
-		timer := time.NewTimer(min(wait, g.spacing)) // a clock that was set back must not stop everything
+		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

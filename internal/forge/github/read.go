@@ -2,11 +2,14 @@ package github
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/go-github/v62/github"
 
@@ -80,6 +83,32 @@ func (g *GitHub) pullRequest(p *github.PullRequest, repo gitops.Repo) gitops.Pul
 
 func actor(u *github.User) gitops.Actor {
 	return account{ID: u.GetID(), Login: u.GetLogin(), Type: u.GetType()}.actor()
+}
+
+// Tip asks GitHub, which redirects from the former name of a branch that was renamed.
+// What can be no branch, such as "..", would be another path.
+func (g *GitHub) Tip(ctx context.Context, repo gitops.Repo, branch string) (commit string, err error) {
+	doing := "read where a branch of " + repo.String() + " is" // its name is anybody's text
+	if branch == "" || branch == "." || strings.Contains(branch, "..") || strings.ContainsFunc(branch, unicode.IsControl) {
+		return "", refused(doing, "that is no name of a branch")
+	}
+	err = g.on(ctx, repo, doing, func(s site) error {
+		// The library's GetBranch has no error that tells the status.
+		req, err := s.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/branches/%s", s.owner, s.name, url.PathEscape(branch)), nil)
+		if err != nil {
+			return err
+		}
+		var found github.Branch
+		if _, err := s.Do(cacheable(ctx), req, &found); err != nil {
+			return err
+		}
+		if commit = found.GetCommit().GetSHA(); !commits.MatchString(commit) {
+			commit = ""
+			return errNoID
+		}
+		return nil
+	})
+	return commit, err
 }
 
 // MayWrite asks GitHub, whose answer names the account that has the login now.

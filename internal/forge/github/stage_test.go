@@ -306,7 +306,7 @@ func (s *stage) commit(branch, parent string, fork bool) string {
 
 func (s *stage) Open(o forgetest.Opening) int {
 	s.branches++
-	branch := fmt.Sprintf("change-%d", s.branches)
+	branch := fmt.Sprintf("change/%d", s.branches)
 	s.commit(branch, "main", o.Fork)
 	head, title := branch, o.Title
 	if o.Fork {

@@ -98,6 +98,13 @@ func TestRenamed(t *testing.T) {
 	if got := h.asked[len(h.asked)-1].header.Get("Authorization"); got != "token ghs_CANARY.token.1" {
 		t.Errorf("it is asked with %q", got)
 	}
+	h.on("GET /repos/acme/gitops/branches/old", func(request) reply {
+		return reply{status: 301, header: map[string]string{"Location": "https://api.github.com/repositories/5/branches/new%2Fname"}}
+	})
+	h.on("GET /repositories/5/branches/new/name", says(200, `{"name": "new/name", "commit": {"sha": "`+aCommit+`"}}`))
+	if commit, err := h.provider().Tip(t.Context(), gitopsRepo, "old"); err != nil || commit != aCommit {
+		t.Errorf("a renamed branch is at %q, %v", commit, err)
+	}
 	h.on(calls["SaveComment"].asks, func(request) reply {
 		return reply{status: 307, header: map[string]string{"Location": "https://api.github.com/repositories/5/issues/1/comments"}}
 	})
@@ -495,6 +502,103 @@ func TestPace(t *testing.T) {
 	})
 }
 
+// react reacts in a repository of an organisation.
+func react(ctx context.Context, g *github.GitHub, owner string) error {
+	repo := gitops.Repo{Forge: "github", Path: owner + "/gitops"}
+	return g.React(ctx, forge.Reaction{Repo: repo, Number: 1, Comment: "5", Emoji: forge.Eyes})
+}
+
+// TestLine holds that few callers of an installation wait for it to create something,
+// and that any other is told at once when its turn is likely. Reads and other
+// installations go on.
+func TestLine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t)
+		h.on(calls["React"].asks, says(201, `{"id": 1}`))
+		h.on(calls["PullRequest"].asks, says(200, `{"number": 1}`))
+		h.on("GET /repos/others/gitops/installation", says(200, `{"id": 8}`))
+		h.on("POST /app/installations/8/access_tokens", h.mint)
+		h.on("POST /repos/others/gitops/issues/comments/5/reactions", says(201, `{"id": 1}`))
+		g := h.provider(func(o *github.Options) { o.Spacing = 0 })
+		for range 20 { // what needs no pause
+			if err := react(t.Context(), g, "acme"); err != nil {
+				t.Fatalf("react: %v", err)
+			}
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		done, refused := make(chan time.Duration, 40), make(chan error, 40)
+		for range 40 {
+			all.Go(func() {
+				if err := react(t.Context(), g, "acme"); err != nil {
+					refused <- err
+					return
+				}
+				done <- time.Since(began)
+			})
+		}
+		synctest.Wait()
+		if len(refused) != 36 {
+			t.Errorf("%d are refused at once, want 36", len(refused))
+		}
+		for range len(refused) {
+			err := <-refused
+			if classOf(t, err) != forge.Limited || !err.(*forge.Error).Until.Equal(began.Add(5*time.Second)) {
+				t.Errorf("one that is refused: %v, want to wait for 5s", err)
+			}
+		}
+		if err := errors.Join(calls["PullRequest"].do(t, g), react(t.Context(), g, "others")); err != nil || time.Since(began) > 0 {
+			t.Errorf("besides: %v after %s", err, time.Since(began))
+		}
+		all.Wait()
+		for i := range len(done) {
+			if took := <-done; took != time.Duration(i+1)*time.Second {
+				t.Errorf("the %d. in line is done after %s", i+1, took)
+			}
+		}
+		<-time.After(time.Second)
+		if err := react(t.Context(), g, "acme"); err != nil || time.Since(began) != 5*time.Second {
+			t.Errorf("one that comes back: %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// TestLineIsLeft holds that whoever gives up waiting has no place any more.
+func TestLineIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t)
+		h.on(calls["React"].asks, says(201, `{"id": 1}`))
+		g := h.provider(func(o *github.Options) { o.Spacing = time.Hour })
+		for range 20 {
+			if err := react(t.Context(), g, "acme"); err != nil {
+				t.Fatalf("react: %v", err)
+			}
+		}
+		for range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					if err := react(ctx, g, "acme"); !errors.Is(err, context.Canceled) {
+						t.Errorf("react: %v", err)
+					}
+				})
+			}
+			synctest.Wait()
+			if got := classOf(t, react(t.Context(), g, "acme")); got != forge.Limited {
+				t.Errorf("behind four, the class is %q", got)
+			}
+			cancel()
+			all.Wait()
+			if err := react(t.Context(), g, "acme"); err != nil {
+				t.Errorf("after they have left: %v", err)
+			}
+		}
+	})
+}
+
 // TestOneWriteAtATime holds that no two writes of an installation overlap, and that
 // those of two do.
 func TestOneWriteAtATime(t *testing.T) {
@@ -521,17 +625,18 @@ func TestOneWriteAtATime(t *testing.T) {
 	defer server.Close()
 	g := newHub(t).provider(func(o *github.Options) { o.URL, o.Transport = server.URL, &http.Transport{DisableKeepAlives: true} })
 	var all sync.WaitGroup
-	for i := range 20 {
-		for _, owner := range []string{"acme", "others"} {
-			all.Go(func() {
-				repo := gitops.Repo{Forge: "github", Path: owner + "/gitops"}
-				if err := g.React(t.Context(), forge.Reaction{Repo: repo, Number: 1, Comment: fmt.Sprint(i + 1), Emoji: forge.Eyes}); err != nil {
-					t.Errorf("react: %v", err)
-				}
-			})
+	for range 5 {
+		for range 4 { // as many as may be in line
+			for _, owner := range []string{"acme", "others"} {
+				all.Go(func() {
+					if err := react(t.Context(), g, owner); err != nil {
+						t.Errorf("react: %v", err)
+					}
+				})
+			}
 		}
+		all.Wait()
 	}
-	all.Wait()
 	if most.Load() != 1 || other.Load() != 20 {
 		t.Errorf("%d at a time, %d of the other", most.Load(), other.Load())
 	}
