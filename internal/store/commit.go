@@ -20,9 +20,9 @@ func (s *Store) Commit(ctx context.Context, b ledger.Batch) error {
 func (s *Store) commit(ctx context.Context, b ledger.Batch, also func(*sql.Tx) error) error {
 	var queues []string
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
-		w := writer{ctx: ctx, tx: tx, store: s}
-		for _, write := range []func(ledger.Batch) error{w.commands, w.pulls, w.effects, w.delivered, w.heard} {
-			if err := write(b); err != nil {
+		w := writer{tx: tx, store: s}
+		for _, write := range []func(context.Context, ledger.Batch) error{w.commands, w.pulls, w.effects, w.delivered, w.heard} {
+			if err := write(ctx, b); err != nil {
 				return err
 			}
 		}
@@ -43,28 +43,27 @@ func (s *Store) commit(ctx context.Context, b ledger.Batch, also func(*sql.Tx) e
 
 // writer writes the rows of one batch.
 type writer struct {
-	ctx   context.Context
 	tx    *sql.Tx
 	store *Store
 	steps []ledger.Step // that the rows ask for
 }
 
 // exec returns how many rows a statement changed.
-func (w *writer) exec(statement string, args ...any) (int64, error) {
-	result, err := w.tx.ExecContext(w.ctx, statement, args...)
+func (w *writer) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	result, err := w.tx.ExecContext(ctx, statement, args...)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-func (w *writer) commands(b ledger.Batch) error {
+func (w *writer) commands(ctx context.Context, b ledger.Batch) error {
 	for _, c := range b.Commands {
 		data, err := json.Marshal(c)
 		if err != nil {
 			return err
 		}
-		n, err := w.exec("INSERT INTO commands (forge, comment, pull, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+		n, err := w.exec(ctx, "INSERT INTO commands (forge, comment, pull, at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 			c.Forge, c.Comment, c.Pull, c.At.UnixMilli(), string(data))
 		if err != nil {
 			return fmt.Errorf("write the command of the comment %s: %w", c.Comment, err)
@@ -76,7 +75,7 @@ func (w *writer) commands(b ledger.Batch) error {
 	return nil
 }
 
-func (w *writer) pulls(b ledger.Batch) error {
+func (w *writer) pulls(ctx context.Context, b ledger.Batch) error {
 	for _, p := range b.Pulls {
 		expected := p.Version
 		p.Version++
@@ -88,7 +87,7 @@ func (w *writer) pulls(b ledger.Batch) error {
 		if expected == 0 {
 			statement = "INSERT INTO pulls (name, repo, state, version, data) VALUES ($1, $2, $3, $5 + 1, $4) ON CONFLICT DO NOTHING"
 		}
-		n, err := w.exec(statement, p.Name(), p.Repo.String(), string(p.State), string(data), expected)
+		n, err := w.exec(ctx, statement, p.Name(), p.Repo.String(), string(p.State), string(data), expected)
 		if err != nil {
 			return fmt.Errorf("write %s: %w", p.Name(), err)
 		}
@@ -100,48 +99,48 @@ func (w *writer) pulls(b ledger.Batch) error {
 }
 
 // effects writes what is to be delivered. What is as it was already is no new version.
-func (w *writer) effects(b ledger.Batch) error {
+func (w *writer) effects(ctx context.Context, b ledger.Batch) error {
 	for _, e := range b.Effects {
 		e.Version, e.Written, e.Artefact, e.Changed = 0, 0, "", time.Time{} // they have columns of their own
 		data, err := json.Marshal(e)
 		if err != nil {
 			return err
 		}
-		n, err := w.exec(`INSERT INTO effects (key, version, changed, data) VALUES ($1, 1, $2, $3)
+		n, err := w.exec(ctx, `INSERT INTO effects (key, version, changed, data) VALUES ($1, 1, $2, $3)
 			ON CONFLICT (key) DO UPDATE SET version = effects.version + 1, changed = $2, data = $3, refused = ''
 			WHERE effects.data <> $3 OR effects.refused <> ''`, e.Key, w.store.Now().UnixMilli(), string(data))
 		if err != nil {
 			return fmt.Errorf("write the effect %s: %w", e.Key, err)
 		}
 		if n > 0 {
-			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: e.Key, Cause: cause(w.ctx)})
+			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: e.Key, Cause: cause(ctx)})
 		}
 	}
 	return nil
 }
 
 // delivered notes what was written, and asks for what was decided meanwhile.
-func (w *writer) delivered(b ledger.Batch) error {
+func (w *writer) delivered(ctx context.Context, b ledger.Batch) error {
 	for _, d := range b.Delivered {
-		if _, err := w.exec(`UPDATE effects SET written = $2, artefact = CASE WHEN $3 = '' THEN artefact ELSE $3 END, refused = $4
+		if _, err := w.exec(ctx, `UPDATE effects SET written = $2, artefact = CASE WHEN $3 = '' THEN artefact ELSE $3 END, refused = $4
 			WHERE key = $1 AND written < $2`, d.Key, d.Version, d.Artefact, d.Refused); err != nil {
 			return fmt.Errorf("write the effect %s: %w", d.Key, err)
 		}
 		var behind bool
-		err := w.tx.QueryRowContext(w.ctx, "SELECT written < version FROM effects WHERE key = $1", d.Key).Scan(&behind)
+		err := w.tx.QueryRowContext(ctx, "SELECT written < version FROM effects WHERE key = $1", d.Key).Scan(&behind)
 		if err != nil {
 			return fmt.Errorf("read the effect %s: %w", d.Key, err)
 		}
 		if behind {
-			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: d.Key, Cause: cause(w.ctx)})
+			w.steps = append(w.steps, ledger.Step{Kind: ledger.Deliver, Key: d.Key, Cause: cause(ctx)})
 		}
 	}
 	return nil
 }
 
-func (w *writer) heard(b ledger.Batch) error {
+func (w *writer) heard(ctx context.Context, b ledger.Batch) error {
 	for _, h := range b.Heard {
-		if _, err := w.exec("UPDATE deliveries SET state = $2, error = $3 WHERE key = $1", h.Key, string(h.State), h.Error); err != nil {
+		if _, err := w.exec(ctx, "UPDATE deliveries SET state = $2, error = $3 WHERE key = $1", h.Key, string(h.State), h.Error); err != nil {
 			return fmt.Errorf("write the delivery %s: %w", h.Key, err)
 		}
 	}

@@ -29,8 +29,8 @@ func (s *Store) Receive(ctx context.Context, d ledger.Delivery) (fresh bool, err
 	sum := sha256.Sum256(d.Body)
 	digest := hex.EncodeToString(sum[:])
 	err = s.transact(ctx, func(tx *sql.Tx) error {
-		w := writer{ctx: ctx, tx: tx, store: s}
-		n, err := w.exec(`INSERT INTO deliveries (key, forge, id, event, header, body, digest, received, state)
+		w := writer{tx: tx, store: s}
+		n, err := w.exec(ctx, `INSERT INTO deliveries (key, forge, id, event, header, body, digest, received, state)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
 			d.Key(), d.Forge, d.ID, d.Event, string(header), compress(d.Body), digest, s.Now().UnixMilli(), string(ledger.Waiting))
 		if err != nil {
@@ -38,9 +38,9 @@ func (s *Store) Receive(ctx context.Context, d ledger.Delivery) (fresh bool, err
 		}
 		if n > 0 {
 			fresh = true
-			return w.hear(d.Key(), d.ID)
+			return w.hear(ctx, d.Key(), d.ID)
 		}
-		return w.hearBroken(d, digest)
+		return w.hearBroken(ctx, d, digest)
 	})
 	if err != nil {
 		return false, fmt.Errorf("store the delivery %s: %w", d.Key(), err)
@@ -49,17 +49,17 @@ func (s *Store) Receive(ctx context.Context, d ledger.Delivery) (fresh bool, err
 	return fresh, nil
 }
 
-func (w *writer) hearBroken(d ledger.Delivery, digest string) error {
-	keys, err := column(w.ctx, w.tx, `UPDATE deliveries SET state = $1 WHERE state = $2 AND (key = $3 OR forge = $4 AND digest = $5) RETURNING key`,
+func (w *writer) hearBroken(ctx context.Context, d ledger.Delivery, digest string) error {
+	keys, err := column(ctx, w.tx, `UPDATE deliveries SET state = $1 WHERE state = $2 AND (key = $3 OR forge = $4 AND digest = $5) RETURNING key`,
 		string(ledger.Waiting), string(ledger.Broken), d.Key(), d.Forge, digest)
 	for _, key := range keys {
-		err = errors.Join(err, w.hear(key, d.ID))
+		err = errors.Join(err, w.hear(ctx, key, d.ID))
 	}
 	return err
 }
 
-func (w *writer) hear(key, id string) error {
-	_, err := w.store.add(w.ctx, w.tx, []ledger.Step{{Kind: ledger.Hear, Key: key, Cause: id}})
+func (w *writer) hear(ctx context.Context, key, id string) error {
+	_, err := w.store.add(ctx, w.tx, []ledger.Step{{Kind: ledger.Hear, Key: key, Cause: id}})
 	return err
 }
 
@@ -240,8 +240,8 @@ const (
 // may have lasted longer than its attempts.
 func (s *Store) Tidy(ctx context.Context) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
-		w := writer{ctx: ctx, tx: tx, store: s}
-		if _, err := w.exec("DELETE FROM deliveries WHERE received < $1", s.Now().Add(-keptDeliveries).UnixMilli()); err != nil {
+		w := writer{tx: tx, store: s}
+		if _, err := w.exec(ctx, "DELETE FROM deliveries WHERE received < $1", s.Now().Add(-keptDeliveries).UnixMilli()); err != nil {
 			return fmt.Errorf("forget old deliveries: %w", err)
 		}
 		waiting, err := column(ctx, tx, "SELECT key FROM deliveries WHERE state = $1 ORDER BY received", string(ledger.Waiting))
@@ -249,11 +249,11 @@ func (s *Store) Tidy(ctx context.Context) error {
 			return fmt.Errorf("find deliveries that wait: %w", err)
 		}
 		for _, key := range waiting {
-			if err := w.hear(key, key[strings.IndexByte(key, '/')+1:]); err != nil {
+			if err := w.hear(ctx, key, key[strings.IndexByte(key, '/')+1:]); err != nil {
 				return err
 			}
 		}
-		if _, err := w.exec("DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
+		if _, err := w.exec(ctx, "DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
 			return fmt.Errorf("forget old effects: %w", err)
 		}
 		return nil
