@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,12 +42,20 @@ const seed = "app: {slug: davit}\nusers: [{login: alice}]\nrepositories: [{name:
 func TestServesUntilItIsTold(t *testing.T) {
 	t.Parallel()
 	dir := write(t, map[string]string{"seed.yaml": seed, "app.pem": key(t), "secret": "hush\n"})
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := filepath.Rel(here, dir) // as people name directories
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(ctx, []string{
-			"--data", dir, "--app-id", "1", "--app-key", filepath.Join(dir, "app.pem"), "--webhook-url", "http://127.0.0.1:1/",
+			"--data", data, "--app-id", "1", "--app-key", filepath.Join(dir, "app.pem"), "--webhook-url", "http://127.0.0.1:1/",
 			"--webhook-secret-file", filepath.Join(dir, "secret"), "--openapi", "../../testdata/openapi/github.json",
 		}, in, io.Discard)
 		in.Close()
@@ -66,6 +75,9 @@ func TestServesUntilItIsTold(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s: %v: %.200s, want %q", path, err, text, want)
 		}
+	}
+	if out, err := exec.Command("git", "ls-remote", url+"/alice/shop.git").CombinedOutput(); err != nil || !strings.Contains(string(out), "refs/heads/main") {
+		t.Errorf("git: %v: %s", err, out)
 	}
 	stop()
 	if err := <-ended; err != nil {

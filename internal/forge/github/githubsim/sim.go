@@ -118,6 +118,9 @@ func New(options Options) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
+	if options.Dir, err = filepath.Abs(options.Dir); err != nil { // git runs elsewhere
+		return nil, err
+	}
 	s := &Sim{
 		options: options, key: key, git: program, hookURL: options.WebhookURL, lastID: 1000,
 		accounts: map[string]*account{}, repos: map[string]*repository{}, tokens: map[string]*token{},
