@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/davitops/davit/internal/bot"
 	"github.com/davitops/davit/internal/config"
@@ -13,6 +14,7 @@ import (
 	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/git"
 	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/ledger"
 	"github.com/davitops/davit/internal/survey"
 	"github.com/davitops/davit/internal/target"
 )
@@ -37,7 +39,11 @@ func (m mirrors) Compare(ctx context.Context, pr gitops.PullRequest, from forge.
 }
 
 func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRequest, from git.Source) (bot.Sides, error) {
-	if err := repository.Fetch(ctx, from); err != nil {
+	err := repository.Fetch(ctx, from)
+	if errors.Is(err, git.ErrBusy) { // others must not wait for one large repository
+		return bot.Sides{}, &ledger.Later{Until: time.Now().Add(10 * time.Second), Err: err}
+	}
+	if err != nil {
 		return bot.Sides{}, err
 	}
 	tip, err := repository.Resolve(ctx, "refs/heads/"+pr.Base.Branch)

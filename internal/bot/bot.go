@@ -81,7 +81,7 @@ func (b *Bot) Do(ctx context.Context, step ledger.Step, last bool) (ledger.Batch
 	case ledger.Deliver:
 		return b.deliver(ctx, step.Key)
 	case ledger.Redeliver:
-		return b.redeliver(ctx, step.Key)
+		return b.redeliver(ctx, step)
 	case ledger.Inspect:
 		return b.inspect(ctx, step.Key)
 	case ledger.List:
@@ -100,7 +100,7 @@ func (b *Bot) forge(name string) (forge.Forge, error) {
 }
 
 // told is an error of a forge in the ledger's words: when to try again, if ever.
-func told(err error, now time.Time) error {
+func told(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -110,19 +110,24 @@ func told(err error, now time.Time) error {
 		if errors.As(err, &e) {
 			return &ledger.Later{Until: e.Until, Err: err}
 		}
-	case forge.Forbidden:
-		return &ledger.Later{Until: now.Add(settling), Err: err}
-	case forge.Gone, forge.Refused:
+	case forge.Gone, forge.Forbidden, forge.Refused:
 		return &ledger.Hopeless{Err: err}
 	}
 	return err
 }
 
 // Rights come and go: an installation is suspended and taken up again, a permission is
-// asked for and granted, a clock is wrong. So what is forbidden is tried now and then, for
-// a day; what was not there when it was told of, for a minute.
+// asked for and granted, a clock is wrong. So what nothing else would do again is tried now
+// and then while it is forbidden, for a day.
 const (
 	settling  = 10 * time.Minute
 	forbidden = 24 * time.Hour
-	appearing = time.Minute
 )
+
+// waited is when something forbidden is tried again that began at a time, if ever.
+func waited(err error, began, now time.Time) (later error, wait bool) {
+	if forge.ClassOf(err) != forge.Forbidden || now.Sub(began) > forbidden {
+		return nil, false
+	}
+	return &ledger.Later{Until: now.Add(settling), Err: err}, true
+}

@@ -615,6 +615,62 @@ func TestPublicByNow(t *testing.T) {
 	}
 }
 
+// TestForkThatIsPushedWhileItWaits: what somebody let Davit look at is one commit, and no
+// other is looked at in its place, whether or not anybody told of it.
+func TestForkThatIsPushedWhileItWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, evil := strings.Repeat("a", 40), strings.Repeat("e", 40)
+	push := sync.OnceFunc(func() {
+		w.lose = func() bool { return true }
+		w.forge.Push(w.repo, 1, evil)
+	})
+	w.run(func(work store.Work) store.Work {
+		return func(ctx context.Context, step ledger.Step, last bool) (ledger.Batch, error) {
+			if step.Kind == ledger.Review {
+				push()
+			}
+			return work(ctx, step, last)
+		}
+	})
+	n := w.forge.Open(gitops.PullRequest{Repo: w.repo, Author: w.forge.Person("mallory"), Base: gitops.Revision{Branch: "main", Commit: "red"},
+		Head: gitops.Revision{Repo: gitops.Repo{Forge: "github", Path: "mallory/gitops"}, Branch: "paint", Commit: good}})
+	w.settle()
+	w.forge.Comment(w.repo, n, "alice", "/ok-to-test "+good)
+	w.settle()
+	for _, c := range w.forge.Comments(w.repo, n) {
+		if strings.Contains(c.Body, evil) {
+			t.Errorf("what nobody has looked at is shown: %s", c.Body)
+		}
+	}
+	for _, commit := range []string{good, evil} {
+		for _, c := range w.forge.Checks(w.repo, commit) {
+			if c.Conclusion == forge.Success {
+				t.Errorf("the check of %.7s is %+v", commit, c)
+			}
+		}
+	}
+}
+
+// TestForbiddenReview is told, and done again once it is allowed.
+func TestForbiddenReview(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(nil)
+	w.forge.Fail(fake.Fault{Call: "Source", Class: forge.Forbidden})
+	n := w.open("blue")
+	w.settle()
+	checks := w.forge.Checks(w.repo, "blue")
+	if len(checks) != 1 || checks[0].Conclusion != forge.Failure || !strings.Contains(checks[0].Summary, "The forge did not let Davit") {
+		t.Errorf("%+v", checks)
+	}
+	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.shows(n, "blue")
+}
+
 // TestGivenUpReview is done again by the next look at the repository.
 func TestGivenUpReview(t *testing.T) {
 	t.Parallel()

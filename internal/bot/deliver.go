@@ -32,13 +32,16 @@ func (b *Bot) deliver(ctx context.Context, key string) (ledger.Batch, error) {
 		b.Log.Error("the forge does not take a check; it is written without remarks", "effect", key, "error", err)
 		done.Artefact, err = write(ctx, f, bare(e))
 	}
+	if later, wait := waited(err, e.Changed, b.Now()); wait {
+		return ledger.Batch{}, later
+	}
 	switch class := forge.ClassOf(err); {
 	case err == nil:
-	case class == forge.Gone, class == forge.Refused, class == forge.Forbidden && b.Now().Sub(e.Changed) > forbidden:
+	case class == forge.Gone, class == forge.Refused, class == forge.Forbidden:
 		b.Log.Error("the forge does not take what Davit has to say", "effect", key, "error", err)
 		done.Refused = string(class)
 	default:
-		return ledger.Batch{}, told(err, b.Now())
+		return ledger.Batch{}, told(err)
 	}
 	return ledger.Batch{Delivered: []ledger.Delivered{done}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/davitops/davit/internal/command"
 	"github.com/davitops/davit/internal/forge"
@@ -33,19 +34,21 @@ func (b *Bot) hear(ctx context.Context, key string) (ledger.Batch, error) {
 	}
 	event.Repo.Forge = d.Forge // also of those that are about no single repository
 	batch, err := b.event(ctx, f, event)
+	if later, wait := waited(err, d.Received, b.Now()); wait {
+		return ledger.Batch{}, later
+	}
 	heard := ledger.Heard{Key: key, State: ledger.Done}
-	age := b.Now().Sub(d.Received)
 	switch class := forge.ClassOf(err); {
 	case err == nil:
-	case class == forge.Gone && age < appearing:
+	case class == forge.Gone && b.Now().Sub(d.Received) < appearing:
 		return ledger.Batch{}, fmt.Errorf("%w: %w", errBehind, err)
 	case class == forge.Gone:
 		batch = ledger.Batch{} // it went away since, and nothing is left to do
-	case class == forge.Refused, class == forge.Forbidden && age > forbidden:
+	case class == forge.Refused, class == forge.Forbidden:
 		b.Log.Error("a delivery leads nowhere; davit replay tries again", "delivery", d.ID, "event", d.Event, "error", err)
 		batch, heard = ledger.Batch{}, ledger.Heard{Key: key, State: ledger.Broken, Error: err.Error()}
 	default:
-		return ledger.Batch{}, told(err, b.Now())
+		return ledger.Batch{}, told(err)
 	}
 	batch.Heard = []ledger.Heard{heard}
 	return batch, nil
@@ -71,6 +74,13 @@ func (b *Bot) event(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.
 	return ledger.Batch{}, nil
 }
 
+// appearing is how long something may not be there that a forge has told of already.
+const appearing = time.Minute
+
+// believed is how old what is remembered must be for an older answer to be believed. A
+// forge's replicas are behind by seconds; one that was set back stays so.
+const believed = 10 * time.Minute
+
 // errBehind is what is tried again when a forge sends an event before it answers by it.
 var errBehind = errors.New("the forge does not answer by its own event yet")
 
@@ -86,7 +96,7 @@ func (b *Bot) changed(ctx context.Context, f forge.Forge, e gitops.Event) (ledge
 }
 
 // facts are what is remembered of a pull request, and what the forge says of it now,
-// which is never older. The row is read before the forge is asked: what somebody else
+// which is not older. The row is read before the forge is asked: what somebody else
 // learns meanwhile makes what follows a conflict, and never goes back to what was.
 func (b *Bot) facts(ctx context.Context, f forge.Forge, repo gitops.Repo, number int) (row ledger.Pull, pr gitops.PullRequest, err error) {
 	if row, err = b.Ledger.Pull(ctx, gitops.PullRequest{Repo: repo, Number: number}.Name()); err != nil {
@@ -98,13 +108,13 @@ func (b *Bot) facts(ctx context.Context, f forge.Forge, repo gitops.Repo, number
 	if pr.Repo != repo {
 		return b.facts(ctx, f, pr.Repo, number) // it has another name by now, and its row has, too
 	}
-	if pr.Updated.Before(row.Updated) {
+	if pr.Updated.Before(row.Updated) && b.Now().Sub(row.Updated) < believed {
 		err = fmt.Errorf("look at %s: %w", pr.Name(), errBehind)
 	}
 	return row, pr, err
 }
 
-// look is changed without an event.
+// look is changed without an event, and sees whether the base branch has moved.
 func (b *Bot) look(ctx context.Context, name string) (ledger.Batch, error) {
 	pr, err := gitops.ParsePullRequest(name)
 	if err != nil {
@@ -114,8 +124,18 @@ func (b *Bot) look(ctx context.Context, name string) (ledger.Batch, error) {
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	batch, err := b.changed(ctx, f, gitops.Event{Repo: pr.Repo, Number: pr.Number})
-	return batch, told(err, b.Now())
+	row, pr, err := b.facts(ctx, f, pr.Repo, pr.Number)
+	if err != nil {
+		return ledger.Batch{}, told(err)
+	}
+	if review.Differs(row, pr) {
+		return review.Look(row, pr), nil
+	}
+	tip, err := f.Tip(ctx, pr.Repo, pr.Base.Branch)
+	if err != nil {
+		return ledger.Batch{}, told(err)
+	}
+	return review.Moved(row, tip, b.Now()), nil
 }
 
 func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (ledger.Batch, error) {

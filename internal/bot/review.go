@@ -28,9 +28,9 @@ func (b *Bot) review(ctx context.Context, step ledger.Step, last bool) (ledger.B
 	// What is shown, and to whom, rests on facts: it may be public by now.
 	row, pr, err := b.facts(ctx, f, row.Repo, row.Number)
 	if err != nil {
-		return b.failed(ctx, step, last, told(err, b.Now()))
+		return b.failed(ctx, step, last, told(err))
 	}
-	if next := review.Look(row, pr); len(next.Steps) > 0 || pr.State != gitops.Open {
+	if next := review.Look(row, pr); pr.State != gitops.Open || len(next.Pulls) > 0 && next.Pulls[0].Turn != row.Turn {
 		return next, nil
 	}
 	preview, err := b.preview(ctx, f, step, pr)
@@ -92,7 +92,7 @@ var errSuperseded = errors.New("something newer took its place")
 func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr gitops.PullRequest) (report.Preview, error) {
 	source, err := f.Source(ctx, pr.Repo)
 	if err != nil {
-		return report.Preview{}, told(err, b.Now())
+		return report.Preview{}, told(err)
 	}
 	fetching, fetched := context.WithTimeout(ctx, longestFetch)
 	defer fetched()

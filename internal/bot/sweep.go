@@ -20,21 +20,24 @@ const (
 	kept     = 3 * 24 * time.Hour
 )
 
-// redeliver has a forge send again what did not arrive recently.
-func (b *Bot) redeliver(ctx context.Context, name string) (ledger.Batch, error) {
-	f, err := b.forge(name)
+// deep is the turn of the step that asks for all that forges keep.
+const deep = 1
+
+// redeliver has a forge send again what did not arrive.
+func (b *Bot) redeliver(ctx context.Context, step ledger.Step) (ledger.Batch, error) {
+	f, err := b.forge(step.Key)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	return ledger.Batch{}, b.recover(ctx, f, name, recently)
-}
-
-func (b *Bot) recover(ctx context.Context, f forge.Forge, name string, back time.Duration) error {
+	back := recently
+	if step.Turn == deep {
+		back = kept
+	}
 	count, err := f.Redeliver(ctx, b.Now().Add(-back))
 	if count > 0 {
-		b.Log.Info("deliveries that were lost are sent again", "forge", name, "count", count)
+		b.Log.Info("deliveries that were lost are sent again", "forge", step.Key, "count", count)
 	}
-	return told(err, b.Now())
+	return ledger.Batch{}, told(err)
 }
 
 // spread is over how long the repositories of a forge are looked through.
@@ -50,14 +53,11 @@ func (b *Bot) inspect(ctx context.Context, name string) (ledger.Batch, error) {
 	}
 	repos, err := f.Repositories(ctx)
 	if err != nil {
-		return ledger.Batch{}, told(err, b.Now())
+		return ledger.Batch{}, told(err)
 	}
-	if err := b.recover(ctx, f, name, kept); err != nil {
-		return ledger.Batch{}, err
-	}
-	var batch ledger.Batch
+	batch := ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Redeliver, Key: name, Turn: deep}}}
 	for i, repo := range repos {
-		step := ledger.Step{Kind: ledger.List, Key: repo.String(), Turn: b.Now().UnixMilli()}
+		step := ledger.Step{Kind: ledger.List, Key: repo.String()}
 		if i >= 20 {
 			step.At = b.Now().Add(jitter(repo.String(), spread))
 		}
@@ -94,7 +94,7 @@ func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
 	}
 	prs, err := f.PullRequests(ctx, repo)
 	if err != nil {
-		return ledger.Batch{}, told(err, b.Now())
+		return ledger.Batch{}, told(err)
 	}
 	var batch ledger.Batch
 	for _, pr := range prs {
@@ -110,31 +110,28 @@ func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
 	for gone := range known {
 		batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: gone})
 	}
-	moved, err := b.moved(ctx, f, repo, rows)
-	if err != nil {
-		return ledger.Batch{}, told(err, b.Now())
+	for _, row := range b.moved(ctx, f, repo, rows) {
+		batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Look, Key: row.Name()})
 	}
-	batch.Pulls, batch.Steps = moved.Pulls, append(batch.Steps, moved.Steps...)
 	return batch, nil
 }
 
-// moved looks whether branches have moved that pull requests go into, for what no
-// delivery has told.
-func (b *Bot) moved(ctx context.Context, f forge.Forge, repo gitops.Repo, rows []ledger.Pull) (batch ledger.Batch, err error) {
+// moved are the pull requests into branches that have moved, for what no delivery has
+// told. A branch that can't be asked for is none.
+func (b *Bot) moved(ctx context.Context, f forge.Forge, repo gitops.Repo, rows []ledger.Pull) (moved []ledger.Pull) {
 	tips := map[string]string{}
 	for _, row := range rows {
 		tip, known := tips[row.Base.Branch]
 		if !known {
-			tip, err = f.Tip(ctx, repo, row.Base.Branch)
-			if err != nil && forge.ClassOf(err) != forge.Gone {
-				return ledger.Batch{}, err
+			var err error
+			if tip, err = f.Tip(ctx, repo, row.Base.Branch); err != nil {
+				b.Log.Warn("a branch can't be looked at", "repository", repo.String(), "error", err)
 			}
 			tips[row.Base.Branch] = tip
 		}
-		if tip != "" {
-			next := review.Moved(row, tip, b.Now())
-			batch.Pulls, batch.Steps = append(batch.Pulls, next.Pulls...), append(batch.Steps, next.Steps...)
+		if tip != "" && tip != row.Tip && row.Done == row.Turn {
+			moved = append(moved, row)
 		}
 	}
-	return batch, nil
+	return moved
 }

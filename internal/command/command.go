@@ -56,13 +56,17 @@ func Usage() string {
 	return b.String()
 }
 
+// maxComment is the longest comment that is read, in bytes. Nested deeply enough, a long
+// one takes its time, and anybody may write it.
+const maxComment = 16 << 10
+
 // maxCommands is how many commands of one comment are read.
 const maxCommands = 10
 
 // Parse reads the commands of a comment, and says what is wrong with those that can't be
 // understood. A command that Davit does not have is somebody else's, or prose.
 func Parse(comment string) (commands []Command, mistakes []string) {
-	if !worthReading.MatchString(comment) {
+	if len(comment) > maxComment || !worthReading.MatchString(comment) {
 		return nil, nil
 	}
 	lines := spoken(comment)
@@ -128,6 +132,7 @@ func spoken(comment string) []string {
 	source := []byte(comment)
 	document := parser.NewParser(
 		parser.WithBlockParsers(parser.DefaultBlockParsers()...), parser.WithInlineParsers(parser.DefaultInlineParsers()...),
+		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
 	).Parse(text.NewReader(source))
 	var lines []string
 	for block := document.FirstChild(); block != nil; block = block.NextSibling() {
@@ -145,13 +150,17 @@ func spoken(comment string) []string {
 	return lines
 }
 
-// plain returns where text begins in a paragraph that is neither in code nor in a link or
-// in HTML. A line begins a text of its own.
+// plain returns where text begins in a paragraph that is neither in code nor in a link,
+// and not behind a tag of HTML, which may hold all that follows. A line begins a text of
+// its own.
 func plain(paragraph *ast.Paragraph) map[int]bool {
 	starts := map[int]bool{}
 	for inline := paragraph.FirstChild(); inline != nil; inline = inline.NextSibling() {
-		if t, is := inline.(*ast.Text); is {
-			starts[t.Segment.Start] = true
+		switch inline := inline.(type) {
+		case *ast.Text:
+			starts[inline.Segment.Start] = true
+		case *ast.RawHTML:
+			return starts
 		}
 	}
 	return starts

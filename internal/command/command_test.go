@@ -47,6 +47,13 @@ func TestParse(t *testing.T) {
 		{"in details", "<details>\n/plan\n</details>", nil, nil},
 		{"in code over two lines", "it is `x\n/plan` now", nil, nil},
 		{"in a link", "see [this\n/plan](http://example.com)", nil, nil},
+		{"in a link's address, which is not shown", "[x]: a '\n/plan\n'", nil, nil},
+		{"as a link's address", "[x]:\n/plan", nil, nil},
+		{"in a link's name", "[x\n/plan\n]: a", nil, nil},
+		{"between tags in a line", "x <code>\n/plan\n</code>", nil, nil},
+		{"after a tag in a line", "a <b>bold</b> word\n/plan", nil, nil},
+		{"after a tag in another paragraph", "a <b>bold</b> word\n\n/plan", []string{"/plan"}, nil},
+		{"in a novel", strings.Repeat("word ", 4000) + "\n\n/plan", nil, nil},
 		{"a heading", "# /plan", nil, nil},
 		{"after what hides nothing", "<!-- a note -->\n\n/plan", []string{"/plan"}, nil},
 

@@ -92,7 +92,7 @@ const (
 	Success Conclusion = "success"
 	Failure Conclusion = "failure"
 	Waiting Conclusion = "waiting" // for somebody to do something; it does not pass
-	Dropped Conclusion = "dropped" // a newer one took its place
+	Dropped Conclusion = "dropped" // a newer one took its place; it ends a check that is there, and makes none
 )
 
 // Level is how bad an annotation is.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // refs are the refs that a mirror shall have as they are at the source: branches, tags,
@@ -256,6 +257,12 @@ func (r *Repository) fetch(ctx context.Context, from Source) error {
 	return err
 }
 
+// ErrBusy is what a fetch answers while another one into the same mirror takes its time.
+var ErrBusy = errors.New("the mirror is being fetched into")
+
+// patience is how long a fetch waits for another one.
+const patience = 10 * time.Second
+
 // turn waits until nobody fetches into a mirror, and returns what lets the next one.
 func turn(ctx context.Context, dir string) (free func(), err error) {
 	mirrors.Lock()
@@ -265,9 +272,13 @@ func turn(ctx context.Context, dir string) (free func(), err error) {
 		mirrors.fetching[dir] = door
 	}
 	mirrors.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case door <- struct{}{}:
 		return func() { <-door }, nil
+	case <-timer.C:
+		return nil, ErrBusy
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -63,7 +63,7 @@ var rooms = []room{
 	{"forge/openapi", false, nil, "for tests and simulators alone"},
 	{"forge/openapi/trim", false, nil, "a program that writes test data"},
 	{"webhook", false, []string{"forge", "ledger"}, "it stores, and never parses"},
-	{"store", false, []string{"gitops", "ledger"}, "the ledger on SQL"},
+	{"store", false, []string{"forge", "gitops", "ledger"}, "the ledger on SQL"},
 	{"telemetry", false, nil, ""},
 	{"bot", false, []string{"command", "forge", "gitops", "ledger", "report", "review", "survey"}, "the core, and interfaces of its own"},
 	{"fleet", false, []string{"authority", "cluster", "cluster/apply", "config", "gitops", "manifest", "plan"}, "the one way from a target to a cluster"},

@@ -53,7 +53,7 @@ func Again(row ledger.Pull, pr gitops.PullRequest) ledger.Batch {
 	var b ledger.Batch
 	if pr.Head.Commit != row.Head.Commit {
 		b = supersede(row)
-		row.Attempt, row.Annotated = 0, ""
+		row.Attempt, row.Annotated = row.Attempt+1, "" // no number comes twice: a branch can be set back
 	}
 	row.PullRequest, row.Quiet, row.Wants = pr, false, ""
 	row.Turn++
@@ -94,7 +94,7 @@ func supersede(row ledger.Pull) ledger.Batch {
 // be merged into: another review, of which people hear only if it finds something else.
 func Moved(row ledger.Pull, commit string, now time.Time) ledger.Batch {
 	switch {
-	case row.Tip == commit || untrusted(row, row.PullRequest):
+	case row.Tip == commit || row.Done < row.Turn && row.Wants == commit || untrusted(row, row.PullRequest):
 		return ledger.Batch{}
 	case row.Done < row.Turn: // the one that is going on may have begun before
 		row.Wants = commit

@@ -117,7 +117,7 @@ func TestLook(t *testing.T) {
 	}{
 		{"a new pull request", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(), `
 row github:acme/gitops#7 open at aa, turn 1, done 0
-check 7/aaaaaaa/0 at aa: , Davit is looking at aaaaaaa, 0 annotations
+check 7/aaaaaaa/1 at aa: , Davit is looking at aaaaaaa, 0 annotations
 step review github:acme/gitops#7 turn 1
 `},
 		{"seen again", reviewed(pr()), pr(), ""},
@@ -127,13 +127,13 @@ row github:acme/gitops#7 open at aa, turn 1, done 1
 `},
 		{"pushed to", reviewed(pr()), pr(pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 1
-check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/bbbbbbb/1 at bb: , Davit is looking at bbbbbbb, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"pushed to while it is reviewed", reviewing(pr()), pr(pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 0
 check 7/aaaaaaa/0 at aa: dropped, Something newer took its place, 0 annotations
-check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/bbbbbbb/1 at bb: , Davit is looking at bbbbbbb, 0 annotations
 step review github:acme/gitops#7 turn 2
 `},
 		{"into another branch", reviewed(pr()), pr(func(p *gitops.PullRequest) { p.Base.Branch = "stable" }), `
@@ -161,15 +161,15 @@ step review github:acme/gitops#7 turn 2
 		{"closed before anybody knew", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(closed), ""},
 		{"from a fork", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(forked), `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/0 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/aaaaaaa/1 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"from a fork that is gone", ledger.Pull{PullRequest: gitops.PullRequest{Repo: repo, Number: 7}}, pr(func(p *gitops.PullRequest) { p.Head.Repo = gitops.Repo{} }), `
 row github:acme/gitops#7 open at aa, turn 1, done 1
-check 7/aaaaaaa/0 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/aaaaaaa/1 at aa: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"a push to a fork whose last head was trusted", func() ledger.Pull { r := reviewed(pr(forked)); r.Trusted = headA; return r }(), pr(forked, pushed), `
 row github:acme/gitops#7 open at bb, turn 2, done 2
-check 7/bbbbbbb/0 at bb: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
+check 7/bbbbbbb/1 at bb: waiting, Nobody has let Davit look at this commit of a fork yet, 0 annotations
 `},
 		{"the last review was Davit's own trouble", func() ledger.Pull { r := reviewed(pr()); r.Digest = ""; return r }(), pr(), `
 row github:acme/gitops#7 open at aa, turn 2, done 1
@@ -203,6 +203,7 @@ step review github:acme/gitops#7 turn 2, idle in 1m0s
 		{"meanwhile", reviewing(pr()), tip2, time.Hour, `
 row github:acme/gitops#7 open at aa, turn 1, done 0, wants 22
 `},
+		{"meanwhile, to what it wants already", func() ledger.Pull { r := reviewing(pr()); r.Wants = tip2; return r }(), tip2, time.Hour, ""},
 		{"under a fork nobody has looked at", fork, tip2, time.Hour, ""},
 	} {
 		checkStory(t, test.name, test.want, Moved(test.row, test.commit, now.Add(test.after)))
@@ -368,7 +369,7 @@ step review github:acme/gitops#7 turn 2
 		{"plan of what was pushed meanwhile", "/plan", reviewed(pr()), pr(pushed), alice, `
 command "/plan" by alice
 row github:acme/gitops#7 open at bb, turn 2, done 1
-check 7/bbbbbbb/0 at bb: , Davit is looking at bbbbbbb, 0 annotations
+check 7/bbbbbbb/1 at bb: , Davit is looking at bbbbbbb, 0 annotations
 reaction eyes
 step review github:acme/gitops#7 turn 2
 `},

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/ledger"
 )
@@ -236,8 +237,8 @@ const (
 	keptEffects    = 30 * 24 * time.Hour
 )
 
-// Tidy forgets what is old, and has deliveries heard whose step was given up: an outage
-// may have lasted longer than its attempts.
+// Tidy forgets what is old, and takes up what was given up: an outage may have lasted
+// longer than a step's attempts, and what was forbidden may be granted by now.
 func (s *Store) Tidy(ctx context.Context) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
 		w := writer{tx: tx, store: s}
@@ -253,9 +254,25 @@ func (s *Store) Tidy(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := w.takeUpEffects(ctx); err != nil {
+			return err
+		}
 		if _, err := w.exec(ctx, "DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
 			return fmt.Errorf("forget old effects: %w", err)
 		}
 		return nil
 	})
+}
+
+func (w *writer) takeUpEffects(ctx context.Context) error {
+	keys, err := column(ctx, w.tx, `UPDATE effects SET written = version - 1, refused = '' WHERE written < version OR refused = $1 RETURNING key`, string(forge.Forbidden))
+	if err != nil {
+		return fmt.Errorf("find effects that are not written: %w", err)
+	}
+	var steps []ledger.Step
+	for _, key := range keys {
+		steps = append(steps, ledger.Step{Kind: ledger.Deliver, Key: key})
+	}
+	_, err = w.store.add(ctx, w.tx, steps)
+	return err
 }

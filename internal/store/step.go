@@ -166,6 +166,9 @@ func stop(ctx context.Context, client *river.Client[*sql.Tx]) error {
 // take makes this the one process that works, and gives back what a killed one left
 // half done. SQLite itself keeps the lock, so that it ends with the process.
 func (s *Store) take(ctx context.Context) (free func(), err error) {
+	if err := private(s.file + ".lock"); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", address(s.file+".lock")+"?_txlock=exclusive&_pragma=busy_timeout(0)")
 	if err != nil {
 		return nil, err

@@ -99,13 +99,21 @@ func (s *Store) open(ctx context.Context) (err error) {
 // has on it in this process.
 func private(file string) error {
 	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return made.Close()
+	}
+	info, statErr := os.Stat(file)
+	if !errors.Is(err, fs.ErrExist) || statErr != nil || info.Mode().Perm()&0o077 == 0 {
+		return errors.Join(ignoreExist(err), statErr)
+	}
+	return os.Chmod(file, 0o600)
+}
+
+func ignoreExist(err error) error {
 	if errors.Is(err, fs.ErrExist) {
-		return os.Chmod(file, 0o600)
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return made.Close()
+	return err
 }
 
 // Close closes the database.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -499,6 +500,44 @@ func TestGivenUpDeliveryIsHeard(t *testing.T) {
 	}
 	if again := wait(t, heard); again != "github/a a" {
 		t.Errorf("heard: %s", again)
+	}
+}
+
+// TestGivenUpEffectIsWritten: nor is what was to be written, and what was forbidden is
+// tried again; what can never be is not.
+func TestGivenUpEffectIsWritten(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	begun := make(chan string, 10)
+	run(t, s, func(_ context.Context, step ledger.Step, _ bool) (ledger.Batch, error) {
+		begun <- step.Key
+		switch step.Key {
+		case "lost":
+			return ledger.Batch{}, &ledger.Hopeless{Err: errors.New("the attempts are used up")}
+		case "forbidden", "gone":
+			return ledger.Batch{Delivered: []ledger.Delivered{{Key: step.Key, Version: 1, Refused: step.Key}}}, nil
+		}
+		return ledger.Batch{Delivered: []ledger.Delivered{{Key: step.Key, Version: 1}}}, nil
+	})
+	var b ledger.Batch
+	for _, key := range []string{"lost", "forbidden", "gone", "written"} {
+		e := comment(key)
+		e.Key = key
+		b.Effects = append(b.Effects, e)
+	}
+	commit(t, s, b)
+	for range 4 {
+		wait(t, begun)
+	}
+	until(t, func() bool { return counts(t, s)[ledger.Deliver] == 0 })
+	if err := s.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := []string{wait(t, begun), wait(t, begun)}
+	slices.Sort(got)
+	until(t, func() bool { return counts(t, s)[ledger.Deliver] == 0 })
+	if d := cmp.Diff([]string{"forbidden", "lost"}, got); d != "" || len(begun) > 0 {
+		t.Errorf("%d more (-want +got):\n%s", len(begun), d)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/davitops/davit/internal/ledger"
@@ -19,12 +18,12 @@ import (
 // MaxBody is the largest delivery in bytes. GitHub sends none that is larger.
 const MaxBody = 25 << 20
 
-// Anybody can send a body, and it must be read before it is known who did. So only so many
-// are read at a time, and of these only a few may be large.
+// Anybody can send a body, and it must be read before it is known who did. So only a few
+// large ones are read at a time. Those that are small, as nearly all are, wait for nobody:
+// who sends nothing, or little, keeps out no other.
 const (
-	many      = 128
-	manyLarge = 4
-	small     = 1 << 20
+	small     = 256 << 10
+	manyLarge = 8
 )
 
 // Verifier knows a forge's signature.
@@ -48,9 +47,8 @@ type Handler struct {
 	// that nobody has signed.
 	Observe func(forge, event string, status int)
 
-	bodies atomic.Int64 // that are being read
-	once   sync.Once
-	large  chan struct{} // holds one for each large one of them
+	once  sync.Once
+	large chan struct{} // holds one for each large body that is being read
 }
 
 func (h *Handler) slots() chan struct{} {
@@ -80,7 +78,7 @@ var kept = []string{"Content-Type", "User-Agent", "X-GitHub-Event", "X-GitHub-De
 	"X-GitHub-Hook-Installation-Target-ID", "X-GitHub-Hook-Installation-Target-Type"}
 
 // ServeHTTP answers 202 to what is stored, whatever it is; 401 to what is not signed, 413
-// to what is too large, and 500 or 503 if it can't be taken, so that it counts as lost.
+// to what is too large, and 500 if it can't be stored, so that it counts as lost.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("forge")
 	forge, known := h.Forges[name]
@@ -101,10 +99,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, name string, forge Verifier) (event string, status int, answer string) {
-	defer h.bodies.Add(-1)
-	if h.bodies.Add(1) > many {
-		return "", http.StatusServiceUnavailable, "too many deliveries at a time"
-	}
 	body, done, err := h.read(w, r)
 	defer done()
 	var large *http.MaxBytesError

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -144,23 +143,6 @@ func (s *slow) Read(p []byte) (int, error) {
 	}
 	<-s.end
 	return 0, io.EOF
-}
-
-// TestTooManyAtATime: what there is no room for is sent away, and counts as lost.
-func TestTooManyAtATime(t *testing.T) {
-	t.Parallel()
-	h := &Handler{Forges: map[string]Verifier{"github": verifier{}}, Inbox: &inbox{}, Log: slog.New(slog.DiscardHandler)}
-	for _, test := range []struct{ reading, want int }{{many - 1, 202}, {many, 503}, {0, 202}} {
-		h.bodies.Store(int64(test.reading))
-		request := httptest.NewRequest("POST", "/", strings.NewReader(fmt.Sprint(test.reading)))
-		request.SetPathValue("forge", "github")
-		request.Header.Set("X-Hub-Signature-256", "good")
-		recorder := httptest.NewRecorder()
-		h.ServeHTTP(recorder, request)
-		if recorder.Code != test.want || h.bodies.Load() != int64(test.reading) {
-			t.Errorf("with %d others: %d, and %d are left", test.reading, recorder.Code, h.bodies.Load())
-		}
-	}
 }
 
 // TestFewLargeBodiesAtATime: strangers who send large bodies can't fill the memory, nor

@@ -284,6 +284,9 @@ func (f *Forge) SaveCheck(ctx context.Context, c forge.Check) (id string, err er
 				return nil
 			}
 		}
+		if c.Conclusion == forge.Dropped {
+			return nil
+		}
 		id = f.id()
 		c.ID = id
 		in.checks = append(in.checks, &c)

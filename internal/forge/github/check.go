@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"unicode/utf8"
@@ -42,11 +43,17 @@ func (g *GitHub) SaveCheck(ctx context.Context, c forge.Check) (string, error) {
 		id, err = g.saveCheck(ctx, s, c, run)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errNothing):
+		return "", nil
+	case err != nil:
 		return "", err
 	}
 	return strconv.FormatInt(id, 10), nil
 }
+
+// errNothing ends what has nothing to do: a check that was dropped before it was there.
+var errNothing = errors.New("there is nothing to be dropped")
 
 // outcome is a conclusion in GitHub's words. One that waits is no neutral, because
 // neutral passes.
@@ -74,6 +81,9 @@ func (g *GitHub) saveCheck(ctx context.Context, s site, c forge.Check, run githu
 			return err
 		},
 		create: func() (int64, error) {
+			if c.Conclusion == forge.Dropped {
+				return 0, errNothing
+			}
 			sent = min(maxAnnotations, len(c.Annotations))
 			made, _, err := s.Checks.CreateCheckRun(ctx, s.owner, s.name, github.CreateCheckRunOptions{
 				Name: run.Name, HeadSHA: c.Commit, ExternalID: run.ExternalID, DetailsURL: run.DetailsURL,
