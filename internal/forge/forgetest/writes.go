@@ -176,6 +176,14 @@ var checks = []claim{
 			s.step()
 		}
 	}},
+	{"a check that is dropped before it is there is not made", true, func(s scene) {
+		c := s.check()
+		c.Conclusion = forge.Dropped
+		if id, err := s.Forge().SaveCheck(s.ctx(), c); id != "" || err != nil {
+			s.Errorf("it is %q, %v", id, err)
+		}
+		s.holdChecks(c.Commit)
+	}},
 	{"the id of the check as a hint leads to it, and a wrong one to nothing else", true, func(s scene) {
 		first := s.saveCheck(s.check())
 		other := first
