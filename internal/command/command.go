@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
 )
 
 // Name is what is asked for.
@@ -126,13 +128,14 @@ func read(fields []string) (c Command, mistake string, known bool) {
 	return c, "", true
 }
 
-// spoken are the lines that somebody says themselves: no code, quotes or lists, and
-// nothing that is not shown.
+// spoken are the lines that somebody says themselves: no code, quotes, lists or tables,
+// and nothing that is not shown.
 func spoken(comment string) []string {
 	source := []byte(comment)
 	document := parser.NewParser(
 		parser.WithBlockParsers(parser.DefaultBlockParsers()...), parser.WithInlineParsers(parser.DefaultInlineParsers()...),
 		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
+		parser.WithParagraphTransformers(util.Prioritized(extension.NewTableParagraphTransformer(), 200)),
 	).Parse(text.NewReader(source))
 	var lines []string
 	for block := document.FirstChild(); block != nil; block = block.NextSibling() {

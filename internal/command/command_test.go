@@ -53,6 +53,8 @@ func TestParse(t *testing.T) {
 		{"between tags in a line", "x <code>\n/plan\n</code>", nil, nil},
 		{"after a tag in a line", "a <b>bold</b> word\n/plan", nil, nil},
 		{"after a tag in another paragraph", "a <b>bold</b> word\n\n/plan", []string{"/plan"}, nil},
+		{"in a table", "a | b\n--- | ---\n/plan | x", nil, nil},
+		{"above a table", "/plan\n\na | b\n--- | ---\nc | d", []string{"/plan"}, nil},
 		{"in a novel", strings.Repeat("word ", 4000) + "\n\n/plan", nil, nil},
 		{"a heading", "# /plan", nil, nil},
 		{"after what hides nothing", "<!-- a note -->\n\n/plan", []string{"/plan"}, nil},
