@@ -216,6 +216,15 @@ func (w *world) settle() {
 	})
 }
 
+// lookThrough has the bot look through the repository, as it does once an hour.
+func (w *world) lookThrough() {
+	w.t.Helper()
+	if err := w.db.Commit(w.t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle()
+}
+
 func (w *world) until(holds func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -379,10 +388,7 @@ func TestDavitsOwnTrouble(t *testing.T) {
 	w.git.mu.Lock()
 	w.git.err = nil
 	w.git.mu.Unlock()
-	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
-		t.Fatal(err)
-	}
-	w.settle()
+	w.lookThrough()
 	w.shows(n, "blue")
 }
 
@@ -556,10 +562,7 @@ func TestUntoldMoveOfTheBase(t *testing.T) {
 	w.git.mu.Unlock()
 	w.forge.Put(w.repo, "main", "white")
 	for range 2 {
-		if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
-			t.Fatal(err)
-		}
-		w.settle()
+		w.lookThrough()
 	}
 	if c := w.forge.Comments(w.repo, n)[0].Body; !strings.Contains(c, "-  colour: white") {
 		t.Errorf("the comment still speaks of the old base: %s", c)
@@ -664,10 +667,7 @@ func TestForbiddenReview(t *testing.T) {
 	if len(checks) != 1 || checks[0].Conclusion != forge.Failure || !strings.Contains(checks[0].Summary, "The forge did not let Davit") {
 		t.Errorf("%+v", checks)
 	}
-	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
-		t.Fatal(err)
-	}
-	w.settle()
+	w.lookThrough()
 	w.shows(n, "blue")
 }
 
@@ -690,10 +690,7 @@ func TestGivenUpReview(t *testing.T) {
 	})
 	n := w.open("blue")
 	w.settle()
-	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.List, Key: w.repo.String()}}}); err != nil {
-		t.Fatal(err)
-	}
-	w.settle()
+	w.lookThrough()
 	w.shows(n, "blue")
 }
 

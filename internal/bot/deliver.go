@@ -28,7 +28,7 @@ func (b *Bot) deliver(ctx context.Context, key string) (ledger.Batch, error) {
 	}
 	done := ledger.Delivered{Key: key, Version: e.Version}
 	done.Artefact, err = write(ctx, f, e)
-	if forge.ClassOf(err) == forge.Refused && err != nil && e.Check != nil {
+	if e.Check != nil && forge.ClassOf(err) == forge.Refused {
 		b.Log.Error("the forge does not take a check; it is written without remarks", "effect", key, "error", err)
 		done.Artefact, err = write(ctx, f, bare(e))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/davitops/davit/internal/command"
@@ -164,7 +163,7 @@ func (b *Bot) pushed(ctx context.Context, e gitops.Event) (ledger.Batch, error) 
 		return ledger.Batch{}, err
 	}
 	var batch ledger.Batch
-	for row := range slices.Values(rows) {
+	for _, row := range rows {
 		if row.Base.Branch == e.Branch && e.Commit != "" {
 			next := review.Moved(row, e.Commit, b.Now())
 			batch.Pulls, batch.Steps = append(batch.Pulls, next.Pulls...), append(batch.Steps, next.Steps...)

@@ -109,9 +109,8 @@ func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr g
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	surveyor := b.Surveyor
-	planner, why := b.Clusters.Planner(pr, sides.Branch)
-	if surveyor.Planner = planner; why != "" {
+	surveyor, why := b.Surveyor, ""
+	if surveyor.Planner, why = b.Clusters.Planner(pr, sides.Branch); why != "" {
 		sides.Notes = append(sides.Notes, why)
 	}
 	preview, err := surveyor.Run(ctx, survey.Question{Base: sides.Base, Head: sides.Head, Progress: b.watch(ctx, step, stop)})

@@ -82,7 +82,7 @@ const (
 )
 
 // Event is what a delivery hints at. Only the comment is taken from it, as it was
-// written then; everything else is asked for anew.
+// written then; everything else is a reason to ask anew.
 type Event struct {
 	Kind    EventKind
 	Repo    Repo

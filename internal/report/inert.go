@@ -15,7 +15,7 @@ const joiner = "\u2060"
 // inside a table: no formatting, no HTML, no links, nobody mentioned.
 func escape(text string) string {
 	var b strings.Builder
-	for _, r := range strings.TrimSpace(inline(text)) {
+	for _, r := range strings.TrimSpace(Inline(text)) {
 		switch {
 		case strings.ContainsRune("@#!$%", r):
 			b.WriteString(string(r) + joiner)
@@ -60,8 +60,9 @@ func visible(text string) string {
 // are meant to be a nuisance; the JSON has them whole.
 const maxInline = 500
 
-// inline is visible text on one line, cut to a bound.
-func inline(text string) string { return cut(text, maxInline) }
+// Inline is text that a stranger may have written, for where it is shown as it is: on one
+// line, cut to a bound, and with nothing in it that changes how other text is shown.
+func Inline(text string) string { return cut(text, maxInline) }
 
 func cut(text string, most int) string {
 	count := 0
@@ -79,7 +80,7 @@ var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
 // code puts text into a code span that it can't end. A bar would end a table's
 // cell even there.
 func code(text string) string {
-	text = strings.ReplaceAll(inline(text), "|", "¦")
+	text = strings.ReplaceAll(Inline(text), "|", "¦")
 	fence := strings.Repeat("`", longestRun(text, '`')+1)
 	if text == "" || strings.HasPrefix(text, "`") || strings.HasSuffix(text, "`") {
 		text = " " + text + " "

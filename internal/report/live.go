@@ -249,9 +249,9 @@ func (w *writer) live(l *Live) {
 	switch {
 	case l == nil:
 	case l.Unplanned != nil && l.fails():
-		w.line(yellow, "  %s", inline(l.Unplanned.Message))
+		w.line(yellow, "  %s", Inline(l.Unplanned.Message))
 	case l.Unplanned != nil:
-		w.line(dim, "  %s", inline(l.Unplanned.Message))
+		w.line(dim, "  %s", Inline(l.Unplanned.Message))
 	case l.Hidden:
 		w.line(yellow, "  %s", l.state())
 	case l.Unmanaged:
@@ -268,7 +268,7 @@ func (w *writer) planned(c Change) {
 		style = red
 	}
 	for _, remark := range c.remarks() {
-		w.line(style, "    %s", inline(remark))
+		w.line(style, "    %s", Inline(remark))
 	}
 	if diff := c.shownDiff(); diff != "" {
 		w.diff(diff)

@@ -183,7 +183,7 @@ func (g group) section() section {
 	}
 	title := make([]string, len(g.names))
 	for i, name := range g.names {
-		title[i] = "<code>" + html.EscapeString(inline(name)) + "</code>"
+		title[i] = "<code>" + html.EscapeString(Inline(name)) + "</code>"
 	}
 	s := section{shut: "\n</details>\n"}
 	s.open = fmt.Sprintf("\n<details%s><summary>%s · %s</summary>\n\n%s", openIf(g.danger() < 2), summarize(title), signs(outcome(g.Target)), g.reasons())

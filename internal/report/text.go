@@ -20,7 +20,7 @@ func (p Preview) Text(colour bool) string {
 	w.line(dim, "%s → %s%s · %d of %s affected · %d ms", short(p.Base), short(p.Head), uncommitted,
 		p.Stats.Affected, number(p.Stats.Targets, "target"), p.Stats.Ms)
 	for _, note := range p.Notes {
-		w.line(yellow, "note: %s", inline(note))
+		w.line(yellow, "note: %s", Inline(note))
 	}
 	for _, e := range p.Errors {
 		w.problem(e)
@@ -66,10 +66,10 @@ func (w *writer) problem(e Error) {
 		suffix, style = ", on the base branch too", yellow
 	}
 	if e.File != "" {
-		w.line(style, "%s: %s%s", position(e.File, e.Line), inline(e.Message), suffix)
+		w.line(style, "%s: %s%s", position(e.File, e.Line), Inline(e.Message), suffix)
 		return
 	}
-	w.line(style, "%s%s", inline(e.Message), suffix)
+	w.line(style, "%s%s", Inline(e.Message), suffix)
 }
 
 func (w *writer) table(targets []Target) {
@@ -88,7 +88,7 @@ func (w *writer) table(targets []Target) {
 		if live {
 			cluster = orDash(t.Live.String()) + "\t"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s%s\n", inline(t.Name), orDash(place(t)), outcome(t), cluster, orDash(tallyOf(t.Findings).String()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s%s\n", Inline(t.Name), orDash(place(t)), outcome(t), cluster, orDash(tallyOf(t.Findings).String()))
 	}
 	_ = table.Flush()
 }
@@ -97,7 +97,7 @@ func orDash(text string) string {
 	if text == "" {
 		return "–"
 	}
-	return inline(text)
+	return Inline(text)
 }
 
 func (w *writer) target(t Target) {
@@ -105,13 +105,13 @@ func (w *writer) target(t Target) {
 		return
 	}
 	w.WriteString("\n")
-	w.line(bold, "%s", inline(t.Name))
+	w.line(bold, "%s", Inline(t.Name))
 	for i, file := range t.Why {
 		if i == maxReasons {
 			w.line(dim, "  and %d more", len(t.Why)-i)
 			break
 		}
-		w.line(dim, "  because of %s", inline(file))
+		w.line(dim, "  because of %s", Inline(file))
 	}
 	if t.Error != nil {
 		w.WriteString("  ")
@@ -140,15 +140,15 @@ func (w *writer) finding(f policy.Finding) {
 	if f.File != "" {
 		where = " (" + position(f.File, f.Line) + ")"
 	}
-	w.line(style, "  %s %s %s: %s: %s%s", f.State, f.Severity, inline(f.Rule), inline(f.Object.String()), inline(f.Message), where)
+	w.line(style, "  %s %s %s: %s: %s%s", f.State, f.Severity, Inline(f.Rule), Inline(f.Object.String()), Inline(f.Message), where)
 }
 
 func (w *writer) change(c Change) {
 	until := ""
 	if c.Renamed != "" {
-		until = ", until now " + inline(c.Renamed)
+		until = ", until now " + Inline(c.Renamed)
 	}
-	w.line(styles[c.effect()], "  %s %s%s%s", c.effect(), inline(c.Object), until, c.marks())
+	w.line(styles[c.effect()], "  %s %s%s%s", c.effect(), Inline(c.Object), until, c.marks())
 	if c.Planned == nil {
 		w.diff(c.shownDiff())
 		return

@@ -72,9 +72,7 @@ func Decide(f Facts) ledger.Batch {
 func conclusion(row *ledger.Pull, c forge.Check) (effects []ledger.Effect) {
 	annotated := digest(c.Annotations)
 	if row.Annotated != "" && row.Annotated != annotated {
-		former := check(*row)
-		former.Conclusion, former.Title = forge.Dropped, "Something newer took its place"
-		effects = append(effects, checkEffect(*row, former))
+		effects = append(effects, dropped(*row))
 		row.Attempt++
 		c.Key = check(*row).Key
 	}
@@ -141,6 +139,7 @@ func annotations(p report.Preview) []forge.Annotation {
 	add := func(a forge.Annotation) {
 		if a.Line = max(1, a.Line); a.Path != "" && !seen[a] && len(all) < maxAnnotations {
 			seen[a] = true
+			a.Title, a.Message = report.Inline(a.Title), report.Inline(a.Message)
 			all = append(all, a)
 		}
 	}

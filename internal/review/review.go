@@ -84,10 +84,14 @@ func supersede(row ledger.Pull) ledger.Batch {
 	if row.Done >= row.Turn || row.Quiet {
 		return ledger.Batch{}
 	}
-	check := check(row)
-	check.Conclusion = forge.Dropped
-	check.Title = "Something newer took its place"
-	return ledger.Batch{Effects: []ledger.Effect{checkEffect(row, check)}}
+	return ledger.Batch{Effects: []ledger.Effect{dropped(row)}}
+}
+
+// dropped ends the check of a row's head because of another one.
+func dropped(row ledger.Pull) ledger.Effect {
+	c := check(row)
+	c.Conclusion, c.Title = forge.Dropped, "Something newer took its place"
+	return checkEffect(row, c)
 }
 
 // Moved says what follows from the branch moving to a commit that a pull request would

@@ -436,6 +436,11 @@ func TestAnnotations(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	hostile := preview(finding)
+	hostile.Targets[0].Findings[0].Message = "it is\n\u202egnihton\u2066" + strings.Repeat("x", 1000)
+	if got := annotations(hostile)[0].Message; strings.ContainsAny(got, "\n\u202e\u2066") || len(got) > 600 {
+		t.Errorf("text of a stranger is shown as it is: %q", got)
+	}
 	many := preview()
 	for i := range 300 {
 		many.Targets[0].Findings = append(many.Targets[0].Findings, policy.Finding{Rule: "r", Severity: policy.Info, State: policy.New, File: "a", Line: i})
