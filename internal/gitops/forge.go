@@ -76,7 +76,7 @@ type EventKind string
 // The kinds. Whatever else happens on a forge is the empty kind.
 const (
 	Changed   EventKind = "changed"   // a pull request: opened, pushed to, edited, closed
-	Commented EventKind = "commented" // somebody wrote a new comment on a pull request
+	Commented EventKind = "commented" // somebody wrote a new comment on a pull request, or on a commit
 	Pushed    EventKind = "pushed"    // a branch moved
 	Connected EventKind = "connected" // repositories came under our care, or left it
 )
@@ -86,10 +86,10 @@ const (
 type Event struct {
 	Kind    EventKind
 	Repo    Repo
-	Number  int // of the pull request, of Changed and Commented
+	Number  int // of the pull request, of Changed and Commented; 0 if it is on a commit
 	Actor   Actor
 	Branch  string    // of Pushed
-	Commit  string    // that the branch is at, of Pushed; empty if it is gone
+	Commit  string    // that the branch is at, of Pushed; empty if it is gone. That is commented on
 	Comment string    // its ID, of Commented
 	Text    string    // what the comment says
 	Updated time.Time // the pull request's own, of Changed; zero if unknown

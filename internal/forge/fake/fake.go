@@ -52,13 +52,22 @@ type repo struct {
 	pulls     []*gitops.PullRequest // by number, from 1
 	comments  []*comment
 	checks    []*forge.Check
+	deploys   []*Deployment
+	issues    []*Issue
+	bodies    map[string]string // of the pull requests that we opened, by branch
 	roles     map[string]string // by login
 	reactions map[string][]forge.Emoji
 }
 
 type comment struct {
 	Comment
+	on place
+}
+
+// place is where comments are: a pull request or a commit.
+type place struct {
 	number int
+	commit string
 }
 
 // Fault is how a forge fails.
@@ -120,7 +129,10 @@ func (f *Forge) call(ctx context.Context, method, doing string, do func() error)
 	return &forge.Error{Class: fault.Class, Doing: doing, Until: fault.Until, Err: errors.New("a test wants it to go wrong")}
 }
 
-var errSuspended = errors.New("the repository's owner has suspended Davit")
+var (
+	errSuspended = errors.New("the repository's owner has suspended Davit")
+	errRefused   = errors.New("that is nothing that a forge would do")
+)
 
 func failed(doing string, err error) error {
 	switch {
@@ -128,6 +140,8 @@ func failed(doing string, err error) error {
 		return nil
 	case errors.Is(err, errSuspended):
 		return &forge.Error{Class: forge.Forbidden, Doing: doing, Err: err}
+	case errors.Is(err, errRefused):
+		return &forge.Error{Class: forge.Refused, Doing: doing, Err: err}
 	default:
 		return &forge.Error{Class: forge.Gone, Doing: doing, Err: err}
 	}
@@ -175,6 +189,18 @@ func (f *Forge) Repositories(ctx context.Context) (all []gitops.Repo, err error)
 	return all, err
 }
 
+// Repository returns the facts about one. Its default branch is main.
+func (f *Forge) Repository(ctx context.Context, r gitops.Repo) (found forge.Repository, err error) {
+	err = f.call(ctx, "Repository", "read the repository "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err == nil {
+			found = forge.Repository{Repo: r, Default: defaultBranch, Private: in.private}
+		}
+		return err
+	})
+	return found, err
+}
+
 // PullRequest returns one as it is now.
 func (f *Forge) PullRequest(ctx context.Context, r gitops.Repo, number int) (found gitops.PullRequest, err error) {
 	doing := "read the pull request " + gitops.PullRequest{Repo: r, Number: number}.Name()
@@ -203,6 +229,23 @@ func (f *Forge) PullRequests(ctx context.Context, r gitops.Repo) (open []gitops.
 		return nil
 	})
 	return open, err
+}
+
+// Merged are those whose merge made the commit, or whose own last commit it is.
+func (f *Forge) Merged(ctx context.Context, r gitops.Repo, commit string) (merged []gitops.PullRequest, err error) {
+	err = f.call(ctx, "Merged", "read how a commit came into "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err != nil {
+			return err
+		}
+		for _, p := range in.pulls {
+			if p.State == gitops.Merged && (p.Merge == commit || p.Head.Commit == commit) {
+				merged = append(merged, *p)
+			}
+		}
+		return nil
+	})
+	return merged, err
 }
 
 // Tip is where a test has put the branch.
@@ -246,69 +289,14 @@ func (f *Forge) Source(ctx context.Context, r gitops.Repo) (source forge.Source,
 	return source, err
 }
 
-// SaveComment edits the comment of ours that has the key, or adds one.
-func (f *Forge) SaveComment(ctx context.Context, c forge.Comment) (id string, err error) {
-	doing := "comment on " + gitops.PullRequest{Repo: c.Repo, Number: c.Number}.Name()
-	err = f.call(ctx, "SaveComment", doing, func() error {
-		in, _, err := f.pull(c.Repo, c.Number)
-		if err != nil {
-			return err
+// Destination is where the repository was added from, with another password.
+func (f *Forge) Destination(ctx context.Context, r gitops.Repo) (source forge.Source, err error) {
+	err = f.call(ctx, "Destination", "get a token to push to "+r.String(), func() error {
+		in, err := f.repo(r)
+		if err == nil {
+			source = forge.Source{URL: in.clone, User: "fake", Password: "password to push"}
 		}
-		for _, known := range in.comments {
-			if known.number == c.Number && known.Author == Davit && known.Key == c.Key {
-				known.Body, id = c.Body, known.ID
-				return nil
-			}
-		}
-		id = f.id()
-		in.comments = append(in.comments, &comment{Comment{ID: id, Author: Davit, Key: c.Key, Body: c.Body}, c.Number})
-		return nil
+		return err
 	})
-	return id, err
-}
-
-// SaveCheck edits the check that has the key, or adds one. Annotations are only added.
-func (f *Forge) SaveCheck(ctx context.Context, c forge.Check) (id string, err error) {
-	err = f.call(ctx, "SaveCheck", "save the check "+c.Name+" in "+c.Repo.String(), func() error {
-		in, err := f.repo(c.Repo)
-		if err != nil {
-			return err
-		}
-		c.Annotations = slices.Clone(c.Annotations)
-		for _, known := range in.checks {
-			if known.Commit == c.Commit && known.Name == c.Name && known.Key == c.Key {
-				id = known.ID
-				had := known.Annotations
-				*known = c
-				known.ID, known.Annotations = id, append(had, c.Annotations[min(len(had), len(c.Annotations)):]...)
-				return nil
-			}
-		}
-		if c.Conclusion == forge.Dropped {
-			return nil
-		}
-		id = f.id()
-		c.ID = id
-		in.checks = append(in.checks, &c)
-		return nil
-	})
-	return id, err
-}
-
-// React adds a reaction, once.
-func (f *Forge) React(ctx context.Context, r forge.Reaction) error {
-	doing := "react to a comment on " + gitops.PullRequest{Repo: r.Repo, Number: r.Number}.Name()
-	return f.call(ctx, "React", doing, func() error {
-		in, err := f.repo(r.Repo)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(in.comments, func(c *comment) bool { return c.ID == r.Comment }) {
-			return fmt.Errorf("there is no comment %s", r.Comment)
-		}
-		if !slices.Contains(in.reactions[r.Comment], r.Emoji) {
-			in.reactions[r.Comment] = append(in.reactions[r.Comment], r.Emoji)
-		}
-		return nil
-	})
+	return source, err
 }

@@ -19,6 +19,9 @@ func TestContract(t *testing.T) {
 	forgetest.Run(t, func(t *testing.T) forgetest.Stage { return open(t) })
 }
 
+// first is where the default branch is at the beginning.
+const first = "00000000000000000000000000000000000000ff"
+
 type stage struct {
 	*testing.T
 	forge           *fake.Forge
@@ -38,6 +41,7 @@ func open(t *testing.T) *stage {
 	s.repo = s.forge.Add("acme/gitops", "file:///nowhere", false)
 	s.suspended = s.forge.Add("former/gitops", "file:///nowhere", false)
 	s.forge.Suspend(s.suspended, true)
+	s.forge.Put(s.repo, "main", first)
 	s.fork = gitops.Repo{Forge: s.repo.Forge, Path: "mallory/gitops"}
 	for login, role := range map[string]string{"alice": "write", "bob": "read", "carol": "admin", "mallory": "none"} {
 		s.forge.Permit(s.repo, login, role)
@@ -75,6 +79,8 @@ func (s *stage) EditComment(id, body string)            { s.forge.EditComment(s.
 func (s *stage) DeleteComment(id string)                { s.forge.DeleteComment(s.repo, id) }
 func (s *stage) Checks(commit string) []forge.Check     { return s.forge.Checks(s.repo, commit) }
 func (s *stage) Reactions(comment string) []forge.Emoji { return s.forge.Reactions(s.repo, comment) }
+func (s *stage) CloseIssue(number string)               { s.forge.CloseIssue(s.repo, number) }
+func (s *stage) Proposals() []forge.Proposal            { return s.forge.Proposals(s.repo) }
 func (s *stage) Secrets() (one, other string)           { return "one secret", "other secret" }
 
 func (s *stage) commit() string {
@@ -85,7 +91,7 @@ func (s *stage) commit() string {
 func (s *stage) Open(o forgetest.Opening) int {
 	p := gitops.PullRequest{
 		Repo: s.repo, Title: o.Title, Author: s.Person(o.Author), Draft: o.Draft,
-		Head: gitops.Revision{Branch: "change", Commit: s.commit()}, Base: gitops.Revision{Branch: "main", Commit: fmt.Sprintf("%040x", 0)},
+		Head: gitops.Revision{Branch: "change", Commit: s.commit()}, Base: gitops.Revision{Branch: "main", Commit: first},
 	}
 	if o.Fork {
 		p.Head.Repo = s.fork
@@ -109,9 +115,51 @@ func (s *stage) Comment(login string, number int, body string) string {
 	return s.forge.Comment(s.repo, number, login, body)
 }
 
+func (s *stage) CommentCommit(login, commit, body string) string {
+	return s.forge.CommentCommit(s.repo, commit, login, body)
+}
+
+func (s *stage) OpenIssue(login, title, body string) { s.forge.OpenIssue(s.repo, login, title, body) }
+
+func (s *stage) PushBranch(name string) string {
+	commit := s.commit()
+	s.forge.Put(s.repo, name, commit)
+	s.forge.Deliver(gitops.Event{Kind: gitops.Pushed, Repo: s.repo, Branch: name, Commit: commit, Actor: fake.Davit})
+	return commit
+}
+
+func (s *stage) Deployments(commit string) []forgetest.Deployment {
+	var found []forgetest.Deployment
+	for _, d := range s.forge.Deployments(s.repo, commit) {
+		made := forgetest.Deployment{Deployment: forge.Deployment{Commit: d.Commit, Environment: d.Environment, Key: d.Key, ID: d.ID}}
+		for _, said := range d.Said {
+			made.Progress, made.Description, made.URL = said.Progress, said.Description, said.URL
+			made.Said = append(made.Said, said.Progress)
+		}
+		found = append(found, made)
+	}
+	return found
+}
+
+func (s *stage) Issues() []forgetest.Issue {
+	var found []forgetest.Issue
+	for _, i := range s.forge.Issues(s.repo) {
+		found = append(found, forgetest.Issue{Number: i.Number, Title: i.Title, Body: i.Body, Ours: i.Author == fake.Davit, Closed: i.Closed})
+	}
+	return found
+}
+
 func (s *stage) Comments(number int) []forgetest.Comment {
+	return shown(s.forge.Comments(s.repo, number))
+}
+
+func (s *stage) CommitComments(commit string) []forgetest.Comment {
+	return shown(s.forge.CommitComments(s.repo, commit))
+}
+
+func shown(all []fake.Comment) []forgetest.Comment {
 	var found []forgetest.Comment
-	for _, c := range s.forge.Comments(s.repo, number) {
+	for _, c := range all {
 		found = append(found, forgetest.Comment{ID: c.ID, Login: c.Author.Login, Body: c.Body})
 	}
 	return found
@@ -167,6 +215,7 @@ func TestBranches(t *testing.T) {
 			t.Errorf("%d deliveries, want %d", got, deliveries)
 		}
 	}
+	s.forge.Put(s.repo, "main", "")
 	hold("", forge.Gone, 0)
 	s.forge.Put(s.repo, "main", "one")
 	hold("one", "", 0)

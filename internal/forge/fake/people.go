@@ -13,7 +13,7 @@ import (
 // Davit is who our comments are by.
 var Davit = gitops.Actor{ID: "1", Login: "davit[bot]", Bot: true}
 
-// Comment is a comment on a pull request. Key is of ours alone.
+// Comment is a comment on a pull request or a commit. Key is of ours alone.
 type Comment struct {
 	ID     string
 	Author gitops.Actor
@@ -21,12 +21,56 @@ type Comment struct {
 	Body   string
 }
 
+// Deployment is a deployment with what was said of it, the oldest first.
+type Deployment struct {
+	ID          string
+	Commit      string
+	Environment string
+	Key         string
+	Said        []Status
+}
+
+// Status is what is said of a deployment at a time.
+type Status struct {
+	Progress    forge.Progress
+	Description string
+	URL         string
+}
+
+// says reports whether a status is the newest, or was before another deployment took this
+// one's place.
+func (d *Deployment) says(s Status) bool {
+	for _, said := range slices.Backward(d.Said) {
+		if said == s {
+			return true
+		}
+		if said.Progress != forge.DeploymentOver {
+			break
+		}
+	}
+	return false
+}
+
+// Issue is an issue. Key is of ours alone.
+type Issue struct {
+	Number string
+	Author gitops.Actor
+	Key    string
+	Title  string
+	Body   string
+	Closed bool
+}
+
+// defaultBranch is every repository's.
+const defaultBranch = "main"
+
 // Add makes a repository that git fetches from an URL.
 func (f *Forge) Add(path, clone string, private bool) gitops.Repo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.repos[path] = &repo{
-		private: private, clone: clone, branches: map[string]string{}, roles: map[string]string{}, reactions: map[string][]forge.Emoji{},
+		private: private, clone: clone, branches: map[string]string{}, bodies: map[string]string{}, roles: map[string]string{},
+		reactions: map[string][]forge.Emoji{},
 	}
 	return gitops.Repo{Forge: f.options.Name, Path: path}
 }
@@ -76,21 +120,27 @@ func (f *Forge) must(r gitops.Repo) *repo {
 func (f *Forge) Open(p gitops.PullRequest) int {
 	f.mu.Lock()
 	in := f.must(p.Repo)
+	opened := f.open(in, p)
+	in.branches[p.Base.Branch] = cmp.Or(in.branches[p.Base.Branch], p.Base.Commit)
+	if !opened.FromFork() {
+		in.branches[p.Head.Branch] = p.Head.Commit
+	}
+	f.mu.Unlock()
+	f.Deliver(gitops.Event{Kind: gitops.Changed, Repo: p.Repo, Number: opened.Number, Actor: p.Author, Updated: opened.Updated})
+	return opened.Number
+}
+
+// open numbers a pull request and completes what it says. f.mu is held.
+func (f *Forge) open(in *repo, p gitops.PullRequest) *gitops.PullRequest {
 	p.Number = len(in.pulls) + 1
 	p.URL = fmt.Sprintf("https://forge.acme.example/%s/pull/%d", p.Repo.Path, p.Number)
 	p.State, p.Private, p.Updated = gitops.Open, in.private, f.options.Now().UTC()
-	p.Base.Repo, p.Default = p.Repo, cmp.Or(p.Default, "main")
+	p.Base.Repo, p.Default = p.Repo, cmp.Or(p.Default, defaultBranch)
 	if p.Head.Repo == (gitops.Repo{}) {
 		p.Head.Repo = p.Repo
 	}
-	in.branches[p.Base.Branch] = cmp.Or(in.branches[p.Base.Branch], p.Base.Commit)
-	if !p.FromFork() {
-		in.branches[p.Head.Branch] = p.Head.Commit
-	}
 	in.pulls = append(in.pulls, &p)
-	f.mu.Unlock()
-	f.Deliver(gitops.Event{Kind: gitops.Changed, Repo: p.Repo, Number: p.Number, Actor: p.Author, Updated: p.Updated})
-	return p.Number
+	return &p
 }
 
 // Change changes a pull request: its title, its draft, its commits, its state.
@@ -144,10 +194,20 @@ func (f *Forge) Move(r gitops.Repo, branch, commit string) {
 func (f *Forge) Comment(r gitops.Repo, number int, login, body string) string {
 	f.mu.Lock()
 	in := f.must(r)
-	c := &comment{Comment{ID: f.id(), Author: f.person(login), Body: body}, number}
+	c := &comment{Comment{ID: f.id(), Author: f.person(login), Body: body}, place{number: number}}
 	in.comments = append(in.comments, c)
 	f.mu.Unlock()
 	f.Deliver(gitops.Event{Kind: gitops.Commented, Repo: r, Number: number, Actor: c.Author, Comment: c.ID, Text: body})
+	return c.ID
+}
+
+// CommentCommit writes a comment on a commit as somebody, and returns its id.
+func (f *Forge) CommentCommit(r gitops.Repo, commit, login, body string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in := f.must(r)
+	c := &comment{Comment{ID: f.id(), Author: f.person(login), Body: body}, place{commit: commit}}
+	in.comments = append(in.comments, c)
 	return c.ID
 }
 
@@ -172,11 +232,20 @@ func (f *Forge) DeleteComment(r gitops.Repo, id string) {
 
 // Comments are those on a pull request, the oldest first.
 func (f *Forge) Comments(r gitops.Repo, number int) []Comment {
+	return f.commentsOn(r, place{number: number})
+}
+
+// CommitComments are those on a commit, the oldest first.
+func (f *Forge) CommitComments(r gitops.Repo, commit string) []Comment {
+	return f.commentsOn(r, place{commit: commit})
+}
+
+func (f *Forge) commentsOn(r gitops.Repo, on place) []Comment {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []Comment
 	for _, c := range f.must(r).comments {
-		if c.number == number {
+		if c.on == on {
 			found = append(found, c.Comment)
 		}
 	}
@@ -203,4 +272,63 @@ func (f *Forge) Reactions(r gitops.Repo, comment string) []forge.Emoji {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.must(r).reactions[comment])
+}
+
+// Deployments are those of a commit, the oldest first.
+func (f *Forge) Deployments(r gitops.Repo, commit string) []Deployment {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []Deployment
+	for _, d := range f.must(r).deploys {
+		if d.Commit == commit {
+			copied := *d
+			copied.Said = slices.Clone(d.Said)
+			found = append(found, copied)
+		}
+	}
+	return found
+}
+
+// Proposals are the pull requests that we opened, as they are now.
+func (f *Forge) Proposals(r gitops.Repo) []forge.Proposal {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []forge.Proposal
+	in := f.must(r)
+	for _, p := range in.pulls {
+		if p.Author == Davit {
+			found = append(found, forge.Proposal{
+				Repo: r, Branch: p.Head.Branch, Base: p.Base.Branch, Title: p.Title, Body: in.bodies[p.Head.Branch], Draft: p.Draft,
+			})
+		}
+	}
+	return found
+}
+
+// Issues are all, the oldest first.
+func (f *Forge) Issues(r gitops.Repo) []Issue {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []Issue
+	for _, i := range f.must(r).issues {
+		found = append(found, *i)
+	}
+	return found
+}
+
+// OpenIssue opens an issue as somebody.
+func (f *Forge) OpenIssue(r gitops.Repo, login, title, body string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in := f.must(r)
+	in.issues = append(in.issues, &Issue{Number: f.id(), Author: f.person(login), Title: title, Body: body})
+}
+
+// CloseIssue closes anybody's issue.
+func (f *Forge) CloseIssue(r gitops.Repo, number string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, i := range f.must(r).issues {
+		i.Closed = i.Closed || i.Number == number
+	}
 }

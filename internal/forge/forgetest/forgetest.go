@@ -33,12 +33,24 @@ type Stage interface {
 	Comment(login string, number int, body string) (id string)
 	EditComment(id, body string) // as somebody who may
 	DeleteComment(id string)     // the same
+	CommentCommit(login, commit, body string) (id string)
+	OpenIssue(login, title, body string)
+	CloseIssue(number string) // as somebody who may
 
-	Comments(number int) []Comment // the oldest first
+	// PushBranch pushes a commit of its own to a new branch, as Davit and as Destination
+	// lets it.
+	PushBranch(name string) (commit string)
+
+	// What is there, the oldest first.
+	Comments(number int) []Comment
+	CommitComments(commit string) []Comment
 	Checks(commit string) []forge.Check
 	Reactions(comment string) []forge.Emoji
+	Deployments(commit string) []Deployment
+	Proposals() []forge.Proposal // pull requests of Davit's
+	Issues() []Issue
 
-	LoseAnswer()           // of the next new comment or check: it is written, and nobody hears of it
+	LoseAnswer()           // of the next thing to be made: it is, and nobody hears of it
 	Limit(until time.Time) // answers the next reading of a pull request
 
 	Later(time.Duration)          // moves the provider's clock
@@ -56,6 +68,18 @@ type Opening struct {
 
 // Comment is a comment as it is on the forge, with whatever a provider adds to its end.
 type Comment struct{ ID, Login, Body string }
+
+// Deployment is a deployment as it is on the forge, with all that was said of it.
+type Deployment struct {
+	forge.Deployment
+	Said []forge.Progress
+}
+
+// Issue is an issue as it is on the forge, with whatever a provider adds to its end.
+type Issue struct {
+	Number, Title, Body string
+	Ours, Closed        bool
+}
 
 // Delivery is what a forge sent.
 type Delivery struct {
@@ -95,7 +119,8 @@ func Run(t *testing.T, open func(t *testing.T) Stage) {
 		name   string
 		claims []claim
 	}{
-		{"comments", comments}, {"checks", checks}, {"reactions", reactions}, {"facts", facts},
+		{"comments", comments}, {"comments on commits", commitComments}, {"checks", checks}, {"reactions", reactions},
+		{"deployments", deployments}, {"proposals", proposals}, {"issues", issues}, {"facts", facts}, {"merges", merges},
 		{"permissions", permissions}, {"deliveries", deliveries}, {"errors", failures},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -45,13 +45,25 @@ var deliveries = []claim{
 			}
 		}
 	}},
+	{"our own push, and our own pull request, are told as a bot's", false, func(s scene) {
+		commit := s.PushBranch("davit/revert-1")
+		n := s.proposed(forge.Proposal{Repo: s.Repo(), Branch: "davit/revert-1", Base: "main", Title: "Revert"})
+		pushed := s.told(func(e gitops.Event) bool { return e.Kind == gitops.Pushed && e.Branch == "davit/revert-1" })
+		opened := s.told(func(e gitops.Event) bool { return e.Kind == gitops.Changed && e.Number == n })
+		if len(pushed) != 1 || pushed[0].Commit != commit || !pushed[0].Actor.Bot || pushed[0].Repo != s.Repo() {
+			s.Errorf("the push is told as %+v", pushed)
+		}
+		if len(opened) != 1 || !opened[0].Actor.Bot {
+			s.Errorf("the pull request is told as %+v", opened)
+		}
+	}},
 	{"a merge is told as a branch that moved", false, func(s scene) {
 		n := s.Open(Opening{Author: "alice"})
 		base := s.read(n).Base.Branch
-		s.Merge(n)
+		commit := s.Merge(n)
 		moved := s.told(func(e gitops.Event) bool { return e.Kind == gitops.Pushed && e.Branch == base && e.Repo == s.Repo() })
-		if len(moved) == 0 {
-			s.Errorf("%s never moved", base)
+		if len(moved) == 0 || moved[len(moved)-1].Commit != commit {
+			s.Errorf("%s moved as %+v", base, moved)
 		}
 	}},
 	{"only what the forge has signed, with any of the secrets, is believed", false, believed},

@@ -26,6 +26,13 @@ var facts = []claim{
 			s.Errorf("the repositories are %v, %v", all, err)
 		}
 	}},
+	{"a repository has its default branch, and is for everybody to read or not", false, func(s scene) {
+		r, err := s.Forge().Repository(s.ctx(), s.Repo())
+		p := s.read(s.Open(Opening{Author: "alice"}))
+		if want := (forge.Repository{Repo: s.Repo(), Default: p.Default, Private: p.Private}); err != nil || r != want {
+			s.Errorf("it is %+v, %v, want %+v", r, err, want)
+		}
+	}},
 	{"an open pull request has its facts, and a push moves its head", false, func(s scene) {
 		n := s.Open(Opening{Author: "alice", Title: "Raise the limits ⚓"})
 		p := s.read(n)
@@ -102,6 +109,15 @@ var facts = []claim{
 			s.Errorf("the source is %q, %v", source.URL, err)
 		}
 	}},
+	{"git pushes to the URL that it fetches from, with another password", false, func(s scene) {
+		for range 2 {
+			source, err := s.Forge().Source(s.ctx(), s.Repo())
+			to, errTo := s.Forge().Destination(s.ctx(), s.Repo())
+			if err != nil || errTo != nil || to.URL != source.URL || to.User == "" || to.Password == "" || to.Password == source.Password || strings.Contains(to.URL, to.Password) {
+				s.Errorf("the destination is %q, %v, %v", to.URL, err, errTo)
+			}
+		}
+	}},
 }
 
 func (s scene) read(number int) gitops.PullRequest {
@@ -167,31 +183,21 @@ var failures = []claim{
 		_, err := s.Forge().PullRequest(s.ctx(), s.Repo(), n+1000)
 		s.class(err, forge.Gone)
 		nowhere := gitops.Repo{Forge: s.Repo().Forge, Path: "acme/nothing"}
-		_, err = s.Forge().PullRequest(s.ctx(), nowhere, 1)
-		s.class(err, forge.Gone)
-		_, err = s.Forge().PullRequests(s.ctx(), nowhere)
-		s.class(err, forge.Gone)
-		_, err = s.Forge().Tip(s.ctx(), nowhere, "main")
-		s.class(err, forge.Gone)
 		_, err = s.Forge().Tip(s.ctx(), s.Repo(), "nothing/of-this-name")
 		s.class(err, forge.Gone)
 		_, err = s.Forge().SaveComment(s.ctx(), forge.Comment{Repo: s.Repo(), Number: n + 1000, Key: "review", Body: "body"})
 		s.class(err, forge.Gone)
-		_, err = s.Forge().Source(s.ctx(), nowhere)
-		s.class(err, forge.Gone)
+		for _, err := range s.everything(nowhere) {
+			s.class(err, forge.Gone)
+		}
 		if s.read(n).Number != n {
 			s.Error("what is there is gone, too")
 		}
 	}},
 	{"without its permissions, nothing is read or written", false, func(s scene) {
-		_, err := s.Forge().PullRequest(s.ctx(), s.Suspended(), 1)
-		s.class(err, forge.Forbidden)
-		_, err = s.Forge().SaveComment(s.ctx(), forge.Comment{Repo: s.Suspended(), Number: 1, Key: "review", Body: "body"})
-		s.class(err, forge.Forbidden)
-		_, err = s.Forge().Source(s.ctx(), s.Suspended())
-		s.class(err, forge.Forbidden)
-		_, err = s.Forge().Tip(s.ctx(), s.Suspended(), "main")
-		s.class(err, forge.Forbidden)
+		for _, err := range s.everything(s.Suspended()) {
+			s.class(err, forge.Forbidden)
+		}
 		if all, err := s.Forge().Repositories(s.ctx()); err != nil || slices.Contains(all, s.Suspended()) {
 			s.Errorf("the repositories are %v, %v", all, err)
 		}
@@ -225,4 +231,23 @@ var failures = []claim{
 			s.holdComments(n, fmt.Sprint("of ", n))
 		}
 	}},
+}
+
+// everything is what becomes of all that is asked of a repository and written to it.
+func (s scene) everything(repo gitops.Repo) []error {
+	f, commit := s.Forge(), fmt.Sprintf("%040d", 1)
+	_, repository := f.Repository(s.ctx(), repo)
+	_, pull := f.PullRequest(s.ctx(), repo, 1)
+	_, pulls := f.PullRequests(s.ctx(), repo)
+	_, merged := f.Merged(s.ctx(), repo, commit)
+	_, tip := f.Tip(s.ctx(), repo, "main")
+	_, source := f.Source(s.ctx(), repo)
+	_, destination := f.Destination(s.ctx(), repo)
+	_, comment := f.SaveComment(s.ctx(), forge.Comment{Repo: repo, Number: 1, Key: "review", Body: "body"})
+	_, remark := f.SaveComment(s.ctx(), forge.Comment{Repo: repo, Commit: commit, Key: "review", Body: "body"})
+	_, check := f.SaveCheck(s.ctx(), forge.Check{Repo: repo, Commit: commit, Name: "davit", Key: "run-1"})
+	_, deployment := f.SaveDeployment(s.ctx(), forge.Deployment{Repo: repo, Commit: commit, Environment: "prod", Key: "rollout-1", Progress: forge.DeploymentQueued})
+	_, proposal := f.Propose(s.ctx(), forge.Proposal{Repo: repo, Branch: "davit/revert-1", Base: "main", Title: "Revert"})
+	_, issue := f.SaveIssue(s.ctx(), forge.Issue{Repo: repo, Key: "drift-1", Title: "Drift"})
+	return []error{repository, pull, pulls, merged, tip, source, destination, comment, remark, check, deployment, proposal, issue}
 }

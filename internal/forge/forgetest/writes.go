@@ -155,7 +155,11 @@ func (s scene) save(number int, body string) string {
 // holdComments ends the test unless these are all, in this order, by how they begin.
 func (s scene) holdComments(number int, bodies ...string) {
 	s.Helper()
-	got := s.Comments(number)
+	s.holdBodies(s.Comments(number), bodies)
+}
+
+func (s scene) holdBodies(got []Comment, bodies []string) {
+	s.Helper()
 	if len(got) != len(bodies) {
 		s.Fatalf("there are %d comments, want %d: %.200v", len(got), len(bodies), got)
 	}

@@ -2,10 +2,7 @@ package github
 
 import (
 	"context"
-	"errors"
 	"regexp"
-	"strconv"
-	"unicode/utf8"
 
 	"github.com/google/go-github/v62/github"
 
@@ -38,22 +35,8 @@ func (g *GitHub) SaveCheck(ctx context.Context, c forge.Check) (string, error) {
 	if c.URL != "" {
 		run.DetailsURL = &c.URL
 	}
-	var id int64
-	err := g.on(ctx, c.Repo, doing, func(s site) (err error) {
-		id, err = g.saveCheck(ctx, s, c, run)
-		return err
-	})
-	switch {
-	case errors.Is(err, errNothing):
-		return "", nil
-	case err != nil:
-		return "", err
-	}
-	return strconv.FormatInt(id, 10), nil
+	return g.write(ctx, c.Repo, doing, func(s site) (int64, error) { return g.saveCheck(ctx, s, c, run) })
 }
-
-// errNothing ends what has nothing to do: a check that was dropped before it was there.
-var errNothing = errors.New("there is nothing to be dropped")
 
 // outcome is a conclusion in GitHub's words. One that waits is no neutral, because
 // neutral passes.
@@ -72,7 +55,7 @@ func outcome(c forge.Conclusion) (state string, conclusion *string, known bool) 
 // that this process does not know of is found by the key.
 func (g *GitHub) saveCheck(ctx context.Context, s site, c forge.Check, run github.UpdateCheckRunOptions) (int64, error) {
 	var sent int
-	id, err := g.save(artefact{c.Repo.Path, c.Commit + " " + c.Name, c.Key}, way{
+	id, err := g.save(artefact{"check", c.Repo.Path, c.Commit + " " + c.Name, c.Key}, way{
 		find: func() (int64, error) { return g.findCheck(ctx, s, c) },
 		edit: func(id int64) error {
 			run.Output = output(c, nil)
@@ -149,26 +132,4 @@ func output(c forge.Check, annotations []forge.Annotation) *github.CheckRunOutpu
 		shown.Annotations = append(shown.Annotations, remark)
 	}
 	return shown
-}
-
-// characters is as many of a text's characters as fit.
-func characters(text string, most int) string {
-	for at := range text {
-		if most == 0 {
-			return text[:at]
-		}
-		most--
-	}
-	return text
-}
-
-// octets is as many of a text's characters as fit into so many bytes.
-func octets(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most]
 }

@@ -163,6 +163,45 @@ func TestNames(t *testing.T) {
 			t.Errorf("the key %q: %v", key, err)
 		}
 	}
+	for _, c := range []forge.Comment{{Commit: "main", Key: "review"}, {Commit: aCommit[:39], Key: "review"}, {Commit: aCommit, Number: 1, Key: "review"}, {Commit: aCommit, Key: ""}} {
+		if c.Repo = gitopsRepo; classOf(t, saveComment(t, g, c)) != forge.Refused {
+			t.Errorf("%+v is not refused", c)
+		}
+	}
+	for _, c := range []func(*forge.Deployment){
+		func(d *forge.Deployment) { d.Commit = "main" }, func(d *forge.Deployment) { d.Commit = "" }, func(d *forge.Deployment) { d.Environment = "" },
+		func(d *forge.Deployment) { d.Key = "" }, func(d *forge.Deployment) { d.Progress = "" }, func(d *forge.Deployment) { d.Progress = "success" },
+	} {
+		d := aDeployment()
+		c(&d)
+		if _, err := g.SaveDeployment(t.Context(), d); classOf(t, err) != forge.Refused {
+			t.Errorf("%+v: %v", d, err)
+		}
+	}
+	for _, c := range []func(*forge.Proposal){
+		func(p *forge.Proposal) { p.Branch = "" }, func(p *forge.Proposal) { p.Branch = "mallory:main" }, func(p *forge.Proposal) { p.Base = "" },
+		func(p *forge.Proposal) { p.Base = "a\nb" }, func(p *forge.Proposal) { p.Title = " \n" },
+	} {
+		p := aProposal()
+		c(&p)
+		if _, err := g.Propose(t.Context(), p); classOf(t, err) != forge.Refused {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	for _, c := range []func(*forge.Issue){
+		func(i *forge.Issue) { i.Key = "" }, func(i *forge.Issue) { i.Key = "-->" }, func(i *forge.Issue) { i.Title = "\t" }, func(i *forge.Issue) { i.Body = strings.Repeat("⚓", 65536) },
+	} {
+		i := anIssue()
+		c(&i)
+		if _, err := g.SaveIssue(t.Context(), i); classOf(t, err) != forge.Refused {
+			t.Errorf("%.100v: %v", i, err)
+		}
+	}
+	for _, commit := range []string{"", "main", "../../app", aCommit[:39]} {
+		if _, err := g.Merged(t.Context(), gitopsRepo, commit); classOf(t, err) != forge.Refused {
+			t.Errorf("%q: %v", commit, err)
+		}
+	}
 	for _, c := range []func(*forge.Check){
 		func(c *forge.Check) { c.Commit = "main" }, func(c *forge.Check) { c.Commit = "" }, func(c *forge.Check) { c.Key = "" },
 		func(c *forge.Check) { c.Name = "" }, func(c *forge.Check) { c.Conclusion = "neutral" },
@@ -182,6 +221,11 @@ func TestNames(t *testing.T) {
 	if len(h.asked) > 0 {
 		t.Errorf("%v was asked", h.asked[0])
 	}
+}
+
+func saveComment(t *testing.T, g *github.GitHub, c forge.Comment) error {
+	_, err := g.SaveComment(t.Context(), c)
+	return err
 }
 
 // TestSource holds that git's token reads one repository and nothing else, and is given

@@ -58,7 +58,7 @@ type GitHub struct {
 	app     *github.Client // speaks as the App itself
 
 	mu            sync.Mutex
-	bot           int64                                // the App's user, who writes its comments; 0 is unknown
+	bot           account                              // the App's user, who writes its comments; without an ID it is unknown
 	installations map[int64]*github.Client             // speaks as the installation
 	homes         map[string]int64                     // a repository's path -> the installation that has it
 	tokens        map[string]*github.InstallationToken // a repository's path -> its token for git

@@ -86,8 +86,9 @@ type payload struct {
 		PullRequest *struct{} `json:"pull_request"`
 	} `json:"issue"`
 	Comment struct {
-		ID   int64  `json:"id"`
-		Body string `json:"body"`
+		ID     int64  `json:"id"`
+		Body   string `json:"body"`
+		Commit string `json:"commit_id"` // of a comment on one
 	} `json:"comment"`
 	Ref     string `json:"ref"`
 	After   string `json:"after"`
@@ -103,7 +104,7 @@ var changes = map[string]bool{
 // Event reads a delivery. What is of no kind of ours is not even read.
 func (g *GitHub) Event(event string, body []byte) (gitops.Event, error) {
 	read, known := map[string]func(payload, *gitops.Event) error{
-		"pull_request": changed, "issue_comment": commented, "push": pushed,
+		"pull_request": changed, "issue_comment": commented, "commit_comment": remarked, "push": pushed,
 		"installation": connected, "installation_repositories": connected, "repository": connected,
 	}[event]
 	if !known {
@@ -146,12 +147,29 @@ func commented(p payload, e *gitops.Event) error {
 	if p.Action != "created" || p.Issue.PullRequest == nil {
 		return nil
 	}
+	e.Number = p.Issue.Number
+	return errors.Join(p.said(e), numbered(e.Number))
+}
+
+// remarked reads comments on commits. GitHub numbers them apart from others.
+func remarked(p payload, e *gitops.Event) error {
+	if p.Action != "created" {
+		return nil
+	}
+	if e.Commit = p.Comment.Commit; !commits.MatchString(e.Commit) {
+		return errors.New("it names no commit")
+	}
+	err := p.said(e)
+	e.Comment = "commit-" + e.Comment
+	return err
+}
+
+func (p payload) said(e *gitops.Event) error {
 	if p.Comment.ID <= 0 || p.Sender.ID <= 0 {
 		return errors.New("the comment has no id, or nobody wrote it")
 	}
-	e.Kind, e.Number, e.Text = gitops.Commented, p.Issue.Number, p.Comment.Body
-	e.Comment = strconv.FormatInt(p.Comment.ID, 10)
-	return numbered(e.Number)
+	e.Kind, e.Text, e.Comment = gitops.Commented, p.Comment.Body, strconv.FormatInt(p.Comment.ID, 10)
+	return nil
 }
 
 func pushed(p payload, e *gitops.Event) error {
@@ -159,11 +177,15 @@ func pushed(p payload, e *gitops.Event) error {
 	if p.Ref == "" || is && branch == "" {
 		return errors.New("it names no ref")
 	}
-	if is {
-		e.Kind, e.Branch = gitops.Pushed, branch
-		if !p.Deleted {
-			e.Commit = p.After
-		}
+	if !is { // a tag
+		return nil
+	}
+	e.Kind, e.Branch = gitops.Pushed, branch
+	if p.Deleted {
+		return nil
+	}
+	if e.Commit = p.After; !commits.MatchString(e.Commit) {
+		return errors.New("it does not say where the branch is")
 	}
 	return nil
 }

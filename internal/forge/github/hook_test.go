@@ -88,9 +88,16 @@ var deliveries = map[string]struct {
 	"a comment without id":  {"issue_comment", `{"action": "created", "issue": {"number": 12, "pull_request": {}}, "comment": {"body": "/plan"}, "repository": {"full_name": "acme/gitops"}, "sender": {"id": 5}}`, gitops.Event{}, true},
 	"a comment on nothing":  {"issue_comment", `{"action": "created", "issue": {"pull_request": {}}, "comment": {"id": 34}, "repository": {"full_name": "acme/gitops"}, "sender": {"id": 5}}`, gitops.Event{}, true},
 
-	"a push":           {"push", `{"ref": "refs/heads/feature/a", "repository": {"full_name": "acme/gitops"}, "sender": {"id": 5, "login": "alice", "type": "User"}}`, gitops.Event{Kind: gitops.Pushed, Repo: gitopsRepo, Branch: "feature/a", Actor: gitops.Actor{ID: "5", Login: "alice"}}, false},
-	"a deleted branch": {"push", `{"ref": "refs/heads/main", "deleted": true, "repository": {"full_name": "acme/gitops"}}`, gitops.Event{Kind: gitops.Pushed, Repo: gitopsRepo, Branch: "main"}, false},
-	"a tag":            {"push", `{"ref": "refs/tags/main", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, false},
+	"a push": {"push", `{"ref": "refs/heads/feature/a", "before": "` + strings.Repeat("1", 40) + `", "after": "` + aCommit + `", "repository": {"full_name": "acme/gitops"}, "sender": {"id": 5, "login": "alice", "type": "User"}}`,
+		gitops.Event{Kind: gitops.Pushed, Repo: gitopsRepo, Branch: "feature/a", Commit: aCommit, Actor: gitops.Actor{ID: "5", Login: "alice"}}, false},
+	"a new branch of ours": {"push", `{"ref": "refs/heads/davit/revert-1", "created": true, "deleted": false, "before": "` + strings.Repeat("0", 40) + `", "after": "` + aCommit + `", "repository": {"full_name": "acme/gitops"}, "sender": {"id": 99, "login": "davit[bot]", "type": "Bot"}}`,
+		gitops.Event{Kind: gitops.Pushed, Repo: gitopsRepo, Branch: "davit/revert-1", Commit: aCommit, Actor: gitops.Actor{ID: "99", Login: "davit[bot]", Bot: true}}, false},
+	"a deleted branch": {"push", `{"ref": "refs/heads/main", "deleted": true, "after": "` + strings.Repeat("0", 40) + `", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{Kind: gitops.Pushed, Repo: gitopsRepo, Branch: "main"}, false},
+	"a tag":            {"push", `{"ref": "refs/tags/main", "after": "` + aCommit + `", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, false},
+	"a deleted tag":    {"push", `{"ref": "refs/tags/main", "deleted": true, "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, false},
+	"a note":           {"push", `{"ref": "refs/notes/commits", "after": "` + aCommit + `", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, false},
+	"a push to where":  {"push", `{"ref": "refs/heads/main", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, true},
+	"a push to a name": {"push", `{"ref": "refs/heads/main", "after": "HEAD", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, true},
 	"no ref":           {"push", `{"repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, true},
 	"an empty branch":  {"push", `{"ref": "refs/heads/", "repository": {"full_name": "acme/gitops"}}`, gitops.Event{}, true},
 
@@ -173,7 +180,7 @@ func FuzzEvent(f *testing.F) {
 				t.Errorf("%+v", e)
 			}
 		case gitops.Pushed:
-			if e.Branch == "" || e.Repo.Path == "" {
+			if e.Branch == "" || e.Repo.Path == "" || e.Commit != "" && strings.Trim(e.Commit, "0123456789abcdef") != "" {
 				t.Errorf("%+v", e)
 			}
 		case gitops.Connected:

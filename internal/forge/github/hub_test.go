@@ -51,7 +51,9 @@ func newHub(t testing.TB) *hub {
 		"POST /app/installations/7/access_tokens": h.mint,
 		"GET /app":              says(200, `{"id": 4711, "slug": "davit"}`),
 		"GET /users/davit[bot]": says(200, `{"id": 99, "login": "davit[bot]", "type": "Bot"}`),
-		"GET /repos/acme/gitops/issues/1/comments": says(200, `[]`),
+	}
+	for _, list := range []string{"issues/1/comments", "commits/" + aCommit + "/comments", "commits/" + aCommit + "/pulls", "deployments", "pulls", "issues"} {
+		h.on("GET /repos/acme/gitops/"+list, says(200, `[]`))
 	}
 	return h
 }
@@ -173,12 +175,20 @@ var calls = map[string]struct {
 		_, err := g.Repositories(t.Context())
 		return err
 	}},
+	"Repository": {"GET /repos/acme/gitops", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.Repository(t.Context(), gitopsRepo)
+		return err
+	}},
 	"PullRequest": {"GET /repos/acme/gitops/pulls/1", func(t *testing.T, g *github.GitHub) error {
 		_, err := g.PullRequest(t.Context(), gitopsRepo, 1)
 		return err
 	}},
 	"PullRequests": {"GET /repos/acme/gitops/pulls", func(t *testing.T, g *github.GitHub) error {
 		_, err := g.PullRequests(t.Context(), gitopsRepo)
+		return err
+	}},
+	"Merged": {"GET /repos/acme/gitops/commits/" + aCommit + "/pulls", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.Merged(t.Context(), gitopsRepo, aCommit)
 		return err
 	}},
 	"Tip": {"GET /repos/acme/gitops/branches/main", func(t *testing.T, g *github.GitHub) error {
@@ -193,8 +203,28 @@ var calls = map[string]struct {
 		_, err := g.Source(t.Context(), gitopsRepo)
 		return err
 	}},
+	"Destination": {"POST /app/installations/7/access_tokens", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.Destination(t.Context(), gitopsRepo)
+		return err
+	}},
 	"SaveComment": {"POST /repos/acme/gitops/issues/1/comments", func(t *testing.T, g *github.GitHub) error {
 		_, err := g.SaveComment(t.Context(), forge.Comment{Repo: gitopsRepo, Number: 1, Key: "review", Body: "body"})
+		return err
+	}},
+	"SaveComment on a commit": {"POST /repos/acme/gitops/commits/" + aCommit + "/comments", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.SaveComment(t.Context(), forge.Comment{Repo: gitopsRepo, Commit: aCommit, Key: "review", Body: "body"})
+		return err
+	}},
+	"SaveDeployment": {"POST /repos/acme/gitops/deployments", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.SaveDeployment(t.Context(), aDeployment())
+		return err
+	}},
+	"Propose": {"POST /repos/acme/gitops/pulls", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.Propose(t.Context(), aProposal())
+		return err
+	}},
+	"SaveIssue": {"POST /repos/acme/gitops/issues", func(t *testing.T, g *github.GitHub) error {
+		_, err := g.SaveIssue(t.Context(), anIssue())
 		return err
 	}},
 	"SaveCheck": {"POST /repos/acme/gitops/check-runs", func(t *testing.T, g *github.GitHub) error {
@@ -214,6 +244,18 @@ const aCommit = "0123456789abcdef0123456789abcdef01234567"
 
 func aCheck() forge.Check {
 	return forge.Check{Repo: gitopsRepo, Commit: aCommit, Name: "davit", Key: "run-1", Title: "title", Summary: "summary"}
+}
+
+func aDeployment() forge.Deployment {
+	return forge.Deployment{Repo: gitopsRepo, Commit: aCommit, Environment: "prod", Key: "rollout-1", Progress: forge.DeploymentRunning, Description: "1 of 2", URL: "https://davit.acme.example/1"}
+}
+
+func aProposal() forge.Proposal {
+	return forge.Proposal{Repo: gitopsRepo, Branch: "davit/revert-1", Base: "main", Title: "Revert", Body: "body", Draft: true}
+}
+
+func anIssue() forge.Issue {
+	return forge.Issue{Repo: gitopsRepo, Key: "drift-1", Title: "Drift", Body: "body"}
 }
 
 // noChecks answers that a commit has none.

@@ -1,19 +1,48 @@
 package github
 
-import "net/http"
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/davitops/davit/internal/gitops"
+)
 
 // maxWritten bounds what is remembered of our own writes.
 const maxWritten = 10_000
 
-// artefact names something that Davit writes: a comment on a pull request, or a check
-// run of a commit.
-type artefact struct{ repo, on, key string }
+// artefact names something that Davit writes: a comment on a pull request, a check run
+// of a commit.
+type artefact struct{ kind, repo, on, key string }
 
 // way is how one kind of artefact is written. find returns 0 if it is not there.
 type way struct {
 	find   func() (int64, error)
 	edit   func(id int64) error
 	create func() (int64, error)
+}
+
+// leave is the edit of what people may have changed: once it is there, it is theirs.
+func leave(int64) error { return nil }
+
+// errNothing ends what has nothing to do: what was dropped before it was there.
+var errNothing = errors.New("there is nothing to be dropped")
+
+// write writes something in a repository, and returns its id.
+func (g *GitHub) write(ctx context.Context, repo gitops.Repo, doing string, do func(site) (int64, error)) (string, error) {
+	var id int64
+	err := g.on(ctx, repo, doing, func(s site) (err error) {
+		id, err = do(s)
+		return err
+	})
+	switch {
+	case errors.Is(err, errNothing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return strconv.FormatInt(id, 10), nil
 }
 
 // save edits an artefact where it is, and creates it where it is not. What this

@@ -43,7 +43,7 @@ const (
 	secret      = "one secret"
 	otherSecret = "other secret"
 	seed        = `
-app: {slug: davit, name: Davit, owner: acme}
+app: {slug: davit, name: Davit, owner: acme, permissions: %s, events: %s}
 users:
 - {login: alice}
 - {login: bob}
@@ -140,7 +140,7 @@ func open(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{T: t}
 	dir := t.TempDir()
-	s.must(os.WriteFile(filepath.Join(dir, "seed.yaml"), []byte(seed), 0o600))
+	s.must(os.WriteFile(filepath.Join(dir, "seed.yaml"), asManifest(t), 0o600))
 	held, err := description()
 	s.must(err)
 	hook := httptest.NewServer(http.HandlerFunc(s.receive))
@@ -169,6 +169,23 @@ func open(t *testing.T) *stage {
 	}
 	s.Restart()
 	return s
+}
+
+// asManifest gives the App of the seed what the one that operators make has, and no more.
+func asManifest(t *testing.T) []byte {
+	t.Helper()
+	text, err := os.ReadFile("../../../app-manifest/github.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Permissions json.RawMessage `json:"default_permissions"`
+		Events      json.RawMessage `json:"default_events"`
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Appendf(nil, seed, strings.Join(strings.Fields(string(manifest.Permissions)), " "), manifest.Events)
 }
 
 func (s *stage) must(err error) {
@@ -447,8 +464,9 @@ func (s *stage) fault(f githubsim.Fault) {
 
 func (s *stage) LoseAnswer() {
 	// Whichever comes first.
-	s.fault(githubsim.Fault{Method: "POST", Path: "/repos/acme/gitops/issues/*/comments", AfterWrite: true})
-	s.fault(githubsim.Fault{Method: "POST", Path: "/repos/acme/gitops/check-runs", AfterWrite: true})
+	for _, path := range []string{"issues/*/comments", "commits/*/comments", "check-runs", "deployments", "pulls", "issues"} {
+		s.fault(githubsim.Fault{Method: "POST", Path: "/repos/acme/gitops/" + path, AfterWrite: true})
+	}
 }
 
 func (s *stage) Limit(until time.Time) {

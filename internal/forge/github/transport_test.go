@@ -247,6 +247,12 @@ func TestRetries(t *testing.T) {
 		state   = "PATCH /repos/acme/gitops/check-runs/6"
 		react   = "POST /repos/acme/gitops/issues/comments/5/reactions"
 		attempt = "POST /app/hook/deliveries/1/attempts"
+
+		remark   = "POST /repos/acme/gitops/commits/" + aCommit + "/comments"
+		deploy   = "POST /repos/acme/gitops/deployments"
+		deployed = "POST /repos/acme/gitops/deployments/8/statuses"
+		propose  = "POST /repos/acme/gitops/pulls"
+		open     = "POST /repos/acme/gitops/issues"
 	)
 	broken := errors.New("connection reset by peer")
 	bad := reply{status: 502, body: "<html>"}
@@ -277,6 +283,15 @@ func TestRetries(t *testing.T) {
 		"annotating, 502":               {"annotate", state, []reply{bad}, 1, forge.Unavailable},
 		"reacting, 500":                 {"React", react, []reply{{status: 500}}, 1, forge.Unavailable},
 		"redelivering, 500":             {"Redeliver", attempt, []reply{{status: 500}}, 1, forge.Unavailable},
+		"on a commit, 502":              {"SaveComment on a commit", remark, []reply{bad}, 1, forge.Unavailable},
+		"deploying, 502":                {"SaveDeployment", deploy, []reply{bad}, 1, forge.Unavailable},
+		"deploying, 409":                {"SaveDeployment", deploy, []reply{{status: 409}}, 1, forge.Refused},
+		"saying so, 502":                {"SaveDeployment", deployed, []reply{bad}, 1, forge.Unavailable},
+		"proposing, 502":                {"Propose", propose, []reply{bad}, 1, forge.Unavailable},
+		"proposing, no connection":      {"Propose", propose, []reply{{err: broken}}, 1, forge.Unavailable},
+		"proposing, 403":                {"Propose", propose, []reply{{status: 403, body: `{"message": "Resource not accessible by integration"}`}}, 1, forge.Forbidden},
+		"opening an issue, 502":         {"SaveIssue", open, []reply{bad}, 1, forge.Unavailable},
+		"opening an issue, 410":         {"SaveIssue", open, []reply{{status: 410}}, 1, forge.Gone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,6 +300,7 @@ func TestRetries(t *testing.T) {
 				h.noChecks()
 				h.on("GET /app/hook/deliveries", says(200, fmt.Sprintf(`[{"id": 1, "guid": "a", "status_code": 500, "delivered_at": %q}]`, time.Now().Add(-2*time.Minute).Format(time.RFC3339))))
 				h.on(check, says(201, `{"id": 6}`))
+				h.on(deploy, says(201, `{"id": 8}`))
 				call, long := calls[c.call].do, aCheck()
 				switch c.call {
 				case "edit":
@@ -334,7 +350,7 @@ func TestTimeout(t *testing.T) {
 		}))
 		defer server.Close()
 		g := newHub(t).provider(func(o *github.Options) {
-			o.URL, o.Transport, o.Timeout = server.URL, &http.Transport{DisableKeepAlives: true}, 100*time.Millisecond
+			o.URL, o.Transport, o.Timeout = server.URL, &http.Transport{DisableKeepAlives: true}, 2*time.Second
 		})
 		if got := classOf(t, calls["PullRequest"].do(t, g)); got != forge.Unavailable || asked.Load() != 1 {
 			t.Errorf("the class is %q after %d requests", got, asked.Load())
@@ -440,7 +456,7 @@ func TestSecrets(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []reply{
 		{status: 401, body: `{"message": "Bad credentials"}`}, {status: 403}, {status: 404}, {status: 422, body: `{"message": "no", "errors": [{"code": "custom"}]}`},
-		{status: 429}, {status: 500}, {status: 200, body: `{"token": 5, "id": "text"}`}, {status: 200, body: `[`}, {err: errors.New("reset")},
+		{status: 429}, {status: 500}, {status: 200, body: `{"token": 5, "id": "text"}`}, {status: 200, body: `{"token": ""}`}, {status: 200, body: `[`}, {err: errors.New("reset")},
 		{status: 302, header: map[string]string{"Location": "https://mallory.example/"}}, {status: 302}, {status: 302, header: map[string]string{"Location": ":"}},
 	} {
 		for name, call := range calls {

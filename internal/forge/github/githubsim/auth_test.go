@@ -96,7 +96,7 @@ func TestTokenScope(t *testing.T) {
 		want                int
 	}{
 		"all may comment":                  {whole, "POST", comments, said, http.StatusCreated},
-		"all may not merge":                {whole, "PUT", fmt.Sprintf("%s/pulls/%d/merge", gitops, n), object{}, http.StatusForbidden},
+		"reading may not merge":            {reads, "PUT", fmt.Sprintf("%s/pulls/%d/merge", gitops, n), object{}, http.StatusForbidden},
 		"reading may read":                 {reads, "GET", comments, nil, http.StatusOK},
 		"reading may not comment":          {reads, "POST", comments, said, http.StatusForbidden},
 		"reading has no checks":            {reads, "GET", gitops + "/commits/main/check-runs", nil, http.StatusForbidden},
@@ -108,7 +108,7 @@ func TestTokenScope(t *testing.T) {
 		"a person lists no installation":   {"alice", "GET", "/installation/repositories", nil, http.StatusForbidden},
 		"permission is metadata":           {reads, "GET", gitops + "/collaborators/bob/permission", nil, http.StatusOK},
 		"a token of a token":               {whole, "POST", fmt.Sprintf("/app/installations/%d/access_tokens", w.installation()), object{}, http.StatusUnauthorized},
-		"what was not granted":             {"app", "POST", fmt.Sprintf("/app/installations/%d/access_tokens", w.installation()), object{"permissions": object{"contents": "write"}}, http.StatusUnprocessableEntity},
+		"what was not granted":             {"app", "POST", fmt.Sprintf("/app/installations/%d/access_tokens", w.installation()), object{"permissions": object{"members": "write"}}, http.StatusUnprocessableEntity},
 		"a repository it was not given":    {"app", "POST", fmt.Sprintf("/app/installations/%d/access_tokens", w.installation()), object{"repositories": []string{"secret"}}, http.StatusUnprocessableEntity},
 		"an id it was not given":           {"app", "POST", fmt.Sprintf("/app/installations/%d/access_tokens", w.installation()), object{"repository_ids": []int{1}}, http.StatusUnprocessableEntity},
 		"an installation that is not here": {"app", "POST", "/app/installations/1/access_tokens", object{}, http.StatusNotFound},

@@ -16,6 +16,8 @@ var (
 	writePulls  = []string{"pull_requests:write"}
 	readTalk    = []string{"pull_requests:read", "issues:read"}
 	writeTalk   = []string{"pull_requests:write", "issues:write"}
+	readIssues  = []string{"issues:read"}
+	writeIssues = []string{"issues:write"}
 	writeChecks = []string{"checks:write"}
 )
 
@@ -41,6 +43,9 @@ var operations = []operation{
 	{"GET", repoPath + "/pulls/{pull_number}/reviews", anyone, readPulls, "read", (*call).listReviews},
 	{"POST", repoPath + "/pulls/{pull_number}/reviews", anyone, writePulls, "read", (*call).createReview},
 
+	{"GET", repoPath + "/issues", anyone, readIssues, "read", (*call).listIssues},
+	{"POST", repoPath + "/issues", anyone, writeIssues, "read", (*call).createIssue},
+	{"PATCH", repoPath + "/issues/{issue_number}", anyone, writeTalk, "read", (*call).editIssue},
 	{"GET", repoPath + "/issues/{issue_number}/comments", anyone, readTalk, "read", (*call).listComments},
 	{"POST", repoPath + "/issues/{issue_number}/comments", anyone, writeTalk, "read", (*call).createComment},
 	{"PATCH", repoPath + "/issues/comments/{comment_id}", anyone, writeTalk, "read", (*call).editComment},
@@ -48,6 +53,10 @@ var operations = []operation{
 	{"POST", repoPath + "/issues/comments/{comment_id}/reactions", anyone, writeTalk, "read", (*call).react},
 	{"POST", repoPath + "/issues/{issue_number}/labels", anyone, writeTalk, "triage", (*call).addLabels},
 
+	{"GET", repoPath + "/commits/{commit_sha}/pulls", anyone, readPulls, "read", (*call).listPullsOfCommit},
+	{"GET", repoPath + "/commits/{commit_sha}/comments", anyone, metadata, "read", (*call).listRemarks},
+	{"POST", repoPath + "/commits/{commit_sha}/comments", anyone, readCode, "read", (*call).createRemark},
+	{"PATCH", repoPath + "/comments/{comment_id}", anyone, writeCode, "read", (*call).editRemark},
 	{"GET", repoPath + "/commits/{ref}/check-runs", anyone, []string{"checks:read"}, "read", (*call).listChecks},
 	{"POST", repoPath + "/check-runs", anyone, writeChecks, "", (*call).createCheck},
 	{"PATCH", repoPath + "/check-runs/{check_run_id}", anyone, writeChecks, "", (*call).editCheck},

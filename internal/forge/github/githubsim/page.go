@@ -72,6 +72,16 @@ func (s *Sim) page(path []string) (string, any) {
 		return "", nil
 	case len(path) == 2, len(path) == 3 && path[2] == "pulls":
 		return "pulls", listPage{Name: r.fullName(), Pulls: pullLines(r)}
+	case len(path) == 3 && path[2] == "issues":
+		return "issues", issuesPage(r)
+	case len(path) == 4 && path[2] == "issues":
+		if i := r.issue(number(path[3], 0)); i != nil {
+			return "issue", issueOf(r, i)
+		}
+	case len(path) == 4 && path[2] == "commit":
+		if page := commitPageOf(r, path[3]); page != nil {
+			return "commit", page
+		}
 	case len(path) == 4 && path[2] == "pull":
 		if p := r.pull(number(path[3], 0)); p != nil {
 			return "pull", s.pullPage(p)
@@ -191,8 +201,8 @@ type checkEntry struct {
 type statusEntry struct{ Context, State, Description, Target string }
 
 type deploymentEntry struct {
-	Environment, SHA, State string
-	Statuses                []statusEntry
+	Environment, Repo, SHA, State string
+	Statuses                      []statusEntry
 }
 
 func (s *Sim) pullPage(p *pull) pullPage {
@@ -203,32 +213,46 @@ func (s *Sim) pullPage(p *pull) pullPage {
 		title, _, _ := strings.Cut(c.message, "\n")
 		page.Commits = append(page.Commits, commitLine{c.sha, title, c.author})
 	}
-	seen := map[string]bool{}
-	for _, k := range slices.Backward(r.checks) {
-		if k.head == p.head.sha && !seen[k.name] {
-			seen[k.name] = true
-			page.Checks = append(page.Checks, checkOf(k))
-		}
-	}
+	page.Checks = checksOf(r, p.head.sha)
 	latest, _ := r.latest(p.head.sha)
 	for _, st := range latest {
 		page.Statuses = append(page.Statuses, statusEntry{st.context, st.state, deref(st.description), deref(st.targetURL)})
 	}
+	page.Deployments = deploymentsOf(r, p.head.sha, p.mergeSHA)
+	size := p.measure()
+	page.Added, page.Deleted = size.added, size.deleted
+	page.Files = diffOf(r.git, p.baseSHA+"..."+p.head.sha)
+	return page
+}
+
+// checksOf are the newest runs of a commit, one of each name.
+func checksOf(r *repository, sha string) []checkEntry {
+	var found []checkEntry
+	seen := map[string]bool{}
+	for _, k := range slices.Backward(r.checks) {
+		if k.head == sha && !seen[k.name] {
+			seen[k.name] = true
+			found = append(found, checkOf(k))
+		}
+	}
+	return found
+}
+
+// deploymentsOf are those of some commits, the newest first.
+func deploymentsOf(r *repository, shas ...string) []deploymentEntry {
+	var found []deploymentEntry
 	for _, d := range slices.Backward(r.deployments) {
-		if d.sha != p.head.sha && (p.mergeSHA == "" || d.sha != p.mergeSHA) {
+		if !slices.Contains(shas, d.sha) {
 			continue
 		}
-		made := deploymentEntry{Environment: d.environment, SHA: d.sha, State: "pending"}
+		made := deploymentEntry{Environment: d.environment, Repo: r.fullName(), SHA: d.sha, State: "pending"}
 		for _, st := range d.statuses {
 			made.State = st.state
 			made.Statuses = append(made.Statuses, statusEntry{State: st.state, Description: st.description, Target: st.logURL})
 		}
-		page.Deployments = append(page.Deployments, made)
+		found = append(found, made)
 	}
-	size := p.measure()
-	page.Added, page.Deleted = size.added, size.deleted
-	page.Files = diffOf(p)
-	return page
+	return found
 }
 
 // checkOf says of a run that is not completed what its status is, and of one that
@@ -308,8 +332,8 @@ type diffLine struct{ Class, Text string }
 // maxShown is how many lines of one file a page shows.
 const maxShown = 1000
 
-func diffOf(p *pull) []fileDiff {
-	out, _ := p.repo.git.run("diff", "--no-color", "--no-ext-diff", p.baseSHA+"..."+p.head.sha) // a page without it is better than none
+func diffOf(git bare, between ...string) []fileDiff {
+	out, _ := git.run(append([]string{"diff", "--no-color", "--no-ext-diff"}, between...)...) // a page without it is better than none
 	var files []fileDiff
 	for _, part := range strings.Split("\n"+out, "\ndiff --git ")[1:] {
 		head, hunks, _ := strings.Cut(part, "\n@@")

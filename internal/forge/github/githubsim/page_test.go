@@ -63,7 +63,11 @@ func TestPages(t *testing.T) {
 	w.must(http.StatusOK, "carol", "POST", pull+"/reviews", object{"event": "APPROVE", "body": "Ship it."})
 	w.must(http.StatusOK, "alice", "POST", issue+"/labels", object{"labels": []string{"scale"}})
 	made := w.must(http.StatusCreated, "bot", "POST", gitops+"/deployments", object{"ref": head, "auto_merge": false, "required_contexts": []string{}, "environment": "prod"})
-	w.must(http.StatusCreated, "bot", "POST", fmt.Sprintf("%s/deployments/%d/statuses", gitops, made.id()), object{"state": "in_progress", "description": "Applying"})
+	w.must(http.StatusCreated, "bot", "POST", fmt.Sprintf("%s/deployments/%d/statuses", gitops, made.id()), object{
+		"state": "in_progress", "description": "Applying", "log_url": "https://davit.localhost/rollout",
+	})
+	w.must(http.StatusCreated, "bot", "POST", gitops+"/commits/"+head+"/comments", object{"body": "Nobody **reviewed** it. <script>alert(1)</script>"})
+	w.must(http.StatusCreated, "bot", "POST", gitops+"/issues", object{"title": "Drift in prod", "body": "It *drifts*. <script>alert(1)</script>"})
 
 	status, text := w.page(fmt.Sprintf("/acme/gitops/pull/%d", n))
 	if status != http.StatusOK {
@@ -72,7 +76,7 @@ func TestPages(t *testing.T) {
 	for _, want := range []string{
 		"More shops", "· edited", `class="pill open"`, "davit[bot]", `<span class="add">&#43;replicas: 3`, `<details open="">`, "🚀 1", "davit/prod",
 		"action_required", "More replicas than nodes", "ci/test", "approved", "Ship it.", "in_progress", "<kbd>/apply</kbd>", `<span class="del">-replicas: 2`,
-		"apps/shop/values.yaml", `<td align="right">1</td>`,
+		"apps/shop/values.yaml", `<td align="right">1</td>`, `<a href="https://davit.localhost/rollout" rel="nofollow">log</a>`, "/acme/gitops/commit/" + head,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
@@ -91,9 +95,23 @@ func TestPages(t *testing.T) {
 		}
 		text = text[at:]
 	}
-	for path, want := range map[string]string{"/": "acme/gitops", "/acme/gitops/pulls": "More shops", "/acme/public": "There are none yet"} {
-		if status, text := w.page(path); status != http.StatusOK || !strings.Contains(text, want) {
-			t.Errorf("%s: %d, without %q", path, status, want)
+	for path, wants := range map[string][]string{
+		"/": {"acme/gitops"}, "/acme/gitops/pulls": {"More shops"}, "/acme/public": {"There are none yet"},
+		"/acme/gitops/commit/" + head: {"Nobody <strong>reviewed</strong> it", "in_progress: Applying", "davit/prod", `<span class="add">&#43;replicas: 3`},
+		"/acme/gitops/issues":         {"Drift in prod", "davit[bot]"}, fmt.Sprintf("/acme/gitops/issues/%d", n+1): {"It <em>drifts</em>", `class="pill open"`},
+		"/acme/public/issues": {"There are none yet"},
+	} {
+		status, text := w.page(path)
+		for _, want := range wants {
+			if status != http.StatusOK || !strings.Contains(text, want) || strings.Contains(text, "<script") {
+				t.Errorf("%s: %d, without %q: %s", path, status, want, text[strings.Index(text, "<body>"):])
+			}
+		}
+	}
+	w.expected = []string{"githubsim has no operation GET /acme/gitops/issues/1", "githubsim has no operation GET /acme/gitops/commit/"}
+	for _, path := range []string{fmt.Sprintf("/acme/gitops/issues/%d", n), "/acme/gitops/commit/" + zero, "/acme/gitops/commit/none"} {
+		if status, _ := w.page(path); status == http.StatusOK {
+			t.Errorf("%s is a page", path)
 		}
 	}
 }

@@ -61,16 +61,16 @@ func (c *call) mergePull() (answer, error) {
 	if _, err := c.repo.git.run("update-ref", "refs/heads/"+p.baseRef, merged, base); err != nil {
 		return answer{}, problem(http.StatusConflict, "Base branch was modified. Review and try the merge again.")
 	}
-	c.setMerged(p, merged, c.actor.user)
+	c.setMerged(p, merged, span{base, merged}, c.actor.user)
 	if err := c.sync(c.repo, c.actor.user); err != nil {
 		return answer{}, err
 	}
 	return ok(object{"sha": merged, "merged": true, "message": "Pull Request successfully merged"})
 }
 
-func (s *Sim) setMerged(p *pull, sha string, by *account) {
+func (s *Sim) setMerged(p *pull, sha string, brought span, by *account) {
 	at := s.now()
-	p.merged, p.closed, p.updated, p.mergedBy, p.mergeSHA = &at, &at, at, by, sha
+	p.merged, p.closed, p.updated, p.mergedBy, p.mergeSHA, p.brought = &at, &at, at, by, sha, brought
 	s.pullEvent("closed", p, by, nil)
 }
 
@@ -246,7 +246,7 @@ func (s *Sim) baseMoved(p *pull, by *account, change refChange) {
 	case change.after == "":
 		s.closePull(p, by)
 	case p.repo.git.contains(change.after, p.head.sha):
-		s.setMerged(p, change.after, by)
+		s.setMerged(p, change.after, span{change.before, p.head.sha}, by)
 	}
 }
 

@@ -264,7 +264,8 @@ func TestGit(t *testing.T) {
 	at := func(credential, repo string) string {
 		return strings.Replace(w.url, "http://", "http://"+credential, 1) + "/" + repo + ".git"
 	}
-	bot := strings.TrimPrefix(w.authorization("bot"), "token ")
+	bot := w.token(object{"permissions": object{"contents": "read"}}).text("token")
+	writes := w.token(object{"permissions": object{"contents": "write"}}).text("token")
 	for name, test := range map[string]struct {
 		args []string
 		fine bool
@@ -276,7 +277,8 @@ func TestGit(t *testing.T) {
 		"a stranger":                         {[]string{"ls-remote", at("mallory:user-mallory@", "acme/secret")}, false},
 		"a wrong password":                   {[]string{"ls-remote", at("alice:alice@", "acme/gitops")}, false},
 		"no such repository":                 {[]string{"ls-remote", at("alice:user-alice@", "acme/none")}, false},
-		"the App pushes nothing":             {[]string{"push", at("x-access-token:"+bot+"@", "acme/gitops"), "HEAD:refs/heads/bot"}, false},
+		"who reads pushes nothing":           {[]string{"push", at("x-access-token:"+bot+"@", "acme/gitops"), "HEAD:refs/heads/bot"}, false},
+		"the App pushes, if it may write":    {[]string{"push", at("x-access-token:"+writes+"@", "acme/gitops"), "HEAD:refs/heads/bot"}, true},
 		"a reader pushes nothing":            {[]string{"push", at("mallory:user-mallory@", "acme/gitops"), "HEAD:refs/heads/mallory"}, false},
 		"nobody pushes to pull requests":     {[]string{"push", "origin", fmt.Sprintf("+main:refs/pull/%d/head", n)}, false},
 		"nor makes one":                      {[]string{"push", "origin", "main:refs/pull/99/head"}, false},

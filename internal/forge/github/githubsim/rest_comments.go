@@ -19,10 +19,13 @@ func (c *call) pull() (*pull, error) {
 		name = "issue_number"
 	}
 	p := c.repo.pull(c.number(name))
-	if p == nil {
-		return nil, notFound()
+	switch {
+	case p != nil:
+		return p, nil
+	case name == "issue_number" && c.repo.issue(c.number(name)) != nil:
+		return nil, c.lacks("conversation on an issue that is no pull request")
 	}
-	return p, nil
+	return nil, notFound()
 }
 
 func (c *call) listComments() (answer, error) {
@@ -45,17 +48,17 @@ func (c *call) listComments() (answer, error) {
 	return ok(views)
 }
 
-// commentBody reads the one field that a comment has.
-func (c *call) commentBody() (string, error) {
+// commentBody reads the one field that a comment has, whatever it is a comment on.
+func (c *call) commentBody(resource string) (string, error) {
 	var asked struct{ Body *string }
 	if err := c.read(&asked); err != nil {
 		return "", err
 	}
 	if asked.Body == nil || *asked.Body == "" {
-		return "", invalid("IssueComment", "body", "body cannot be blank")
+		return "", invalid(resource, "body", "body cannot be blank")
 	}
 	if utf8.RuneCountInString(*asked.Body) > maxComment {
-		return "", invalid("IssueComment", "body", fmt.Sprintf("Body is too long (maximum is %d characters)", maxComment))
+		return "", invalid(resource, "body", fmt.Sprintf("Body is too long (maximum is %d characters)", maxComment))
 	}
 	return *asked.Body, nil
 }
@@ -65,7 +68,7 @@ func (c *call) createComment() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := c.commentBody()
+	body, err := c.commentBody("IssueComment")
 	if err != nil {
 		return answer{}, err
 	}
@@ -92,10 +95,16 @@ func (c *call) own() (*comment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.actor.token == nil && k.author != c.actor.user && !atLeast(c.role(c.actor.user, c.repo), "write") {
-		return nil, problem(http.StatusForbidden, "Must have admin rights to Repository.")
+	return k, c.mayEdit(k.author)
+}
+
+// mayEdit says what stands in the way of changing what somebody wrote: a person their
+// own, who may write to the repository anybody's, and an App anybody's.
+func (c *call) mayEdit(author *account) error {
+	if c.actor.token == nil && author != c.actor.user && !atLeast(c.role(c.actor.user, c.repo), "write") {
+		return problem(http.StatusForbidden, "Must have admin rights to Repository.")
 	}
-	return k, nil
+	return nil
 }
 
 func (c *call) editComment() (answer, error) {
@@ -103,7 +112,7 @@ func (c *call) editComment() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := c.commentBody()
+	body, err := c.commentBody("IssueComment")
 	if err != nil {
 		return answer{}, err
 	}

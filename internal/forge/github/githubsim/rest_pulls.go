@@ -94,6 +94,9 @@ func (c *call) createPull() (answer, error) {
 	if asked.Title == nil || *asked.Title == "" {
 		return answer{}, invalid("PullRequest", "title", "title is missing")
 	}
+	if err := fits(*asked.Title, asked.Body); err != nil {
+		return answer{}, err
+	}
 	head, err := c.headOf(asked)
 	if err != nil {
 		return answer{}, err

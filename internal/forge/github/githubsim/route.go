@@ -80,6 +80,14 @@ func invalid(resource, field, message string) error {
 	return &refusal{Status: http.StatusUnprocessableEntity, Message: "Validation Failed", Errors: []object{detail}}
 }
 
+// lacks is for a part of an operation that the simulator does not have: nothing that
+// GitHub does is answered with a lie.
+func (c *call) lacks(what string) error {
+	message := "githubsim has no " + what
+	c.violations = append(c.violations, message)
+	return problem(http.StatusNotImplemented, message)
+}
+
 // match finds the operation of a path, and the values of its names.
 func match(method, path string) (*operation, map[string]string) {
 	asked := strings.Split(strings.Trim(path, "/"), "/")

@@ -140,8 +140,8 @@ func (p *seed) wrong(at text, remedy, says string, args ...any) error {
 // Defaults of an App that does not say what it asks for.
 var (
 	usualPermissions = map[string]string{
-		"metadata": "read", "contents": "read", "pull_requests": "write", "checks": "write",
-		"statuses": "write", "deployments": "write", "members": "read",
+		"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write",
+		"statuses": "write", "deployments": "write", "issues": "write", "members": "read",
 	}
 	usualEvents = []string{"check_run", "issue_comment", "pull_request", "pull_request_review", "push"}
 )

@@ -2,7 +2,8 @@
 // demos: an App, its installations, repositories that real git clones and pushes
 // to, pull requests, comments, checks, and signed webhooks. It keeps its state in
 // memory, answers what it does not know with 501, and never talks to GitHub or to
-// anything but the one webhook address it is given.
+// anything but the one webhook address it is given. It tells the App of pushes, pull
+// requests, their reviews and comments, and checks, and of nothing else.
 //
 // A seed, DIR/seed.yaml, says what is there at the beginning:
 //
@@ -177,7 +178,8 @@ func (s *Sim) clear() error {
 func (s *Sim) reposDir() string { return filepath.Join(s.options.Dir, "repos") }
 
 // Handler serves the API at / and /api/v3, git at /OWNER/REPO.git, pages for
-// people at /OWNER/REPO/pull/N, and the simulator's own controls at /_sim.
+// people at /OWNER/REPO/pull/N, /OWNER/REPO/issues/N and /OWNER/REPO/commit/SHA, and the
+// simulator's own controls at /_sim.
 func (s *Sim) Handler() http.Handler { return s.handler }
 
 // Start listens on an address and serves until Close; the result is the base of

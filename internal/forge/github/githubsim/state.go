@@ -66,9 +66,11 @@ type repository struct {
 	created       time.Time
 	pushed        time.Time
 
-	lastNumber  int
+	lastNumber  int // of a pull request or an issue
 	pulls       []*pull
+	issues      []*issue
 	comments    []*comment
+	remarks     []*remark
 	labels      []*label
 	suites      map[string]int64 // by commit
 	checks      []*checkRun
@@ -96,6 +98,7 @@ type pull struct {
 	merged   *time.Time
 	mergedBy *account
 	mergeSHA string // what the merge made; before it, the test merge
+	brought  span   // the commits that the merge put on the base
 	head     side
 	baseRef  string
 	baseSHA  string
@@ -113,6 +116,13 @@ func (p *pull) state() string {
 		return "closed"
 	}
 	return "open"
+}
+
+// span are the commits that to has and from has not.
+type span struct{ from, to string }
+
+func (s span) contains(sha string, in bare) bool {
+	return s.to != "" && in.contains(s.to, sha) && !in.contains(s.from, sha)
 }
 
 // testMerge is what GitHub knows of whether a pull request can be merged.
@@ -138,6 +148,36 @@ type comment struct {
 	updated   time.Time
 	edited    bool
 	reactions []*reaction
+}
+
+// remark is a comment on a commit.
+type remark struct {
+	id      int64
+	sha     string
+	author  *account
+	body    string
+	created time.Time
+	updated time.Time
+}
+
+// issue is one that is no pull request.
+type issue struct {
+	id      int64
+	number  int
+	author  *account
+	byApp   bool
+	title   string
+	body    *string
+	closed  *time.Time
+	created time.Time
+	updated time.Time
+}
+
+func (i *issue) state() string {
+	if i.closed != nil {
+		return "closed"
+	}
+	return "open"
 }
 
 type reaction struct {
@@ -311,12 +351,32 @@ func (r *repository) pull(number int) *pull {
 	return nil
 }
 
+func (r *repository) issue(number int) *issue {
+	for _, i := range r.issues {
+		if i.number == number {
+			return i
+		}
+	}
+	return nil
+}
+
 // conversation are the comments of one pull request, oldest first.
 func (r *repository) conversation(p *pull) []*comment {
 	var found []*comment
 	for _, c := range r.comments {
 		if c.pull == p {
 			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// remarksOn are the comments on a commit, oldest first.
+func (r *repository) remarksOn(sha string) []*remark {
+	var found []*remark
+	for _, k := range r.remarks {
+		if k.sha == sha {
+			found = append(found, k)
 		}
 	}
 	return found

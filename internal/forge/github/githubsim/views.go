@@ -88,9 +88,14 @@ subscription: tags: teams: trees:git/trees{/sha}`)
 
 func (s *Sim) repoView(r *repository) object {
 	url, html := s.apiURL("/repos/%s", r.fullName()), s.htmlURL("/%s", r.fullName())
-	open := 0
+	open := 0 // pull requests are issues, too
 	for _, p := range r.pulls {
 		if p.closed == nil {
+			open++
+		}
+	}
+	for _, i := range r.issues {
+		if i.closed == nil {
 			open++
 		}
 	}
@@ -196,26 +201,38 @@ var contents = []string{"+1", "-1", "laugh", "confused", "heart", "hooray", "roc
 func (s *Sim) commentView(c *comment, hook bool) object {
 	r, html := c.pull.repo, s.htmlURL("/%s/pull/%d", c.pull.repo.fullName(), c.pull.number)
 	url := s.apiURL("/repos/%s/issues/comments/%d", r.fullName(), c.id)
-	counts := object{"url": url + "/reactions", "total_count": len(c.reactions)}
+	return object{
+		"id": c.id, "node_id": nodeID("IssueComment", c.id), "url": url, "html_url": fmt.Sprintf("%s#issuecomment-%d", html, c.id),
+		"issue_url": s.apiURL("/repos/%s/issues/%d", r.fullName(), c.pull.number), "user": s.userView(c.author), "body": c.body,
+		"created_at": stamp(c.created), "updated_at": stamp(c.updated), "author_association": s.association(c.author, r, hook),
+		"reactions": reactionCounts(url, c.reactions), "performed_via_github_app": s.by(c.byApp),
+	}
+}
+
+// remarkView is a comment on a commit as a whole: it has no line.
+func (s *Sim) remarkView(r *repository, k *remark) object {
+	url, html := s.apiURL("/repos/%s/comments/%d", r.fullName(), k.id), s.htmlURL("/%s/commit/%s", r.fullName(), k.sha)
+	return object{
+		"id": k.id, "node_id": nodeID("CommitComment", k.id), "url": url, "html_url": fmt.Sprintf("%s#commitcomment-%d", html, k.id),
+		"user": s.userView(k.author), "body": k.body, "commit_id": k.sha, "path": nil, "position": nil, "line": nil,
+		"created_at": stamp(k.created), "updated_at": stamp(k.updated), "author_association": s.association(k.author, r, false),
+		"reactions": reactionCounts(url, nil),
+	}
+}
+
+// reactionCounts says of every reaction how often it was given to what has the URL.
+func reactionCounts(url string, all []*reaction) object {
+	counts := object{"url": url + "/reactions", "total_count": len(all)}
 	for _, content := range contents {
 		count := 0
-		for _, given := range c.reactions {
+		for _, given := range all {
 			if given.content == content {
 				count++
 			}
 		}
 		counts[content] = count
 	}
-	var by any
-	if c.byApp {
-		by = s.appView()
-	}
-	return object{
-		"id": c.id, "node_id": nodeID("IssueComment", c.id), "url": url, "html_url": fmt.Sprintf("%s#issuecomment-%d", html, c.id),
-		"issue_url": s.apiURL("/repos/%s/issues/%d", r.fullName(), c.pull.number), "user": s.userView(c.author), "body": c.body,
-		"created_at": stamp(c.created), "updated_at": stamp(c.updated), "author_association": s.association(c.author, r, hook),
-		"reactions": counts, "performed_via_github_app": by,
-	}
+	return counts
 }
 
 // association is GitHub's word for what an author is to a repository. A webhook

@@ -94,23 +94,44 @@ func (p *pull) measure() changeSize {
 // issueView is the issue that every pull request is as well.
 func (s *Sim) issueView(p *pull) object {
 	r := p.repo
-	url, html := s.apiURL("/repos/%s/issues/%d", r.fullName(), p.number), s.htmlURL("/%s/pull/%d", r.fullName(), p.number)
-	pulls := s.apiURL("/repos/%s/pulls/%d", r.fullName(), p.number)
-	reactions := object{"url": url + "/reactions", "total_count": 0}
-	for _, content := range contents {
-		reactions[content] = 0
-	}
-	return object{
-		"id": p.id + 1<<32, "node_id": nodeID("Issue", p.id), "number": p.number, "url": url, "html_url": html,
-		"repository_url": s.apiURL("/repos/%s", r.fullName()), "labels_url": url + "/labels{/name}", "comments_url": url + "/comments",
-		"events_url": url + "/events", "timeline_url": url + "/timeline", "title": p.title, "body": p.body, "user": s.userView(p.author),
-		"labels": s.labelViews(r, p.labels), "state": p.state(), "state_reason": nil, "locked": false, "active_lock_reason": nil,
-		"assignee": nil, "assignees": []object{}, "milestone": nil, "comments": len(r.conversation(p)), "draft": p.draft,
+	html, pulls := s.htmlURL("/%s/pull/%d", r.fullName(), p.number), s.apiURL("/repos/%s/pulls/%d", r.fullName(), p.number)
+	view := s.issueFields(r, p.number, p.author)
+	for field, value := range (object{
+		"id": p.id + 1<<32, "node_id": nodeID("Issue", p.id), "html_url": html, "title": p.title, "body": p.body,
+		"labels": s.labelViews(r, p.labels), "state": p.state(), "comments": len(r.conversation(p)), "draft": p.draft,
 		"created_at": stamp(p.created), "updated_at": stamp(p.updated), "closed_at": stampOf(p.closed),
-		"author_association": s.association(p.author, r, true), "performed_via_github_app": nil, "reactions": reactions,
 		"pull_request": object{
 			"url": pulls, "html_url": html, "diff_url": html + ".diff", "patch_url": html + ".patch", "merged_at": stampOf(p.merged),
 		},
+	}) {
+		view[field] = value
+	}
+	return view
+}
+
+// plainIssueView is an issue that is no pull request.
+func (s *Sim) plainIssueView(r *repository, i *issue) object {
+	view := s.issueFields(r, i.number, i.author)
+	for field, value := range (object{
+		"id": i.id, "node_id": nodeID("Issue", i.id), "html_url": s.htmlURL("/%s/issues/%d", r.fullName(), i.number),
+		"title": i.title, "body": i.body, "labels": []object{}, "state": i.state(), "comments": 0,
+		"created_at": stamp(i.created), "updated_at": stamp(i.updated), "closed_at": stampOf(i.closed), "closed_by": nil,
+		"performed_via_github_app": s.by(i.byApp),
+	}) {
+		view[field] = value
+	}
+	return view
+}
+
+// issueFields are what issues and pull requests have in common where they are listed
+// together.
+func (s *Sim) issueFields(r *repository, number int, author *account) object {
+	url := s.apiURL("/repos/%s/issues/%d", r.fullName(), number)
+	return object{
+		"number": number, "url": url, "repository_url": s.apiURL("/repos/%s", r.fullName()), "labels_url": url + "/labels{/name}",
+		"comments_url": url + "/comments", "events_url": url + "/events", "timeline_url": url + "/timeline", "user": s.userView(author),
+		"state_reason": nil, "locked": false, "active_lock_reason": nil, "assignee": nil, "assignees": []object{}, "milestone": nil,
+		"author_association": s.association(author, r, true), "performed_via_github_app": nil, "reactions": reactionCounts(url, nil),
 	}
 }
 
