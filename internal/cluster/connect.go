@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 
 	client "k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -44,6 +46,8 @@ type Options struct {
 	// Exec allows programs that the kubeconfig names to be run for credentials.
 	Exec bool
 	As   string // the user to impersonate for objects; empty: nobody
+	// Wrap, if not nil, is put around what connects.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Connection is one cluster as seen by one identity. It is safe for use by several
@@ -53,6 +57,7 @@ type Connection struct {
 	namespace string // of objects that name none
 	own       dynamic.Interface
 	objects   dynamic.Interface
+	logs      rest.Interface // as whom objects are read
 	discovery discovery
 }
 
@@ -72,6 +77,9 @@ func Connect(o Options) (*Connection, error) {
 	if err != nil {
 		return nil, &Error{Class: Misconfigured, Cluster: o.Name, Message: "has a kubeconfig that can't be used: " + err.Error(), err: err}
 	}
+	if o.Wrap != nil {
+		config.Wrap(o.Wrap)
+	}
 	config.QPS = -1 // the server limits by priority and fairness
 	config.UserAgent = "davit"
 	config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
@@ -90,6 +98,10 @@ func Connect(o Options) (*Connection, error) {
 		config.Impersonate = rest.ImpersonationConfig{UserName: o.As}
 	}
 	if c.objects, err = dynamic.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("connect to cluster %s as %s: %w", o.Name, o.As, err)
+	}
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	if c.logs, err = rest.UnversionedRESTClientFor(config); err != nil {
 		return nil, fmt.Errorf("connect to cluster %s as %s: %w", o.Name, o.As, err)
 	}
 	return c, nil

@@ -43,11 +43,17 @@ func (p Plan) Effects() []Effect {
 	return slices.Compact(effects)
 }
 
-// Uncovered are the effects of a plan that are not among those that were shown.
+// Uncovered are the effects of a plan that are not among those that were shown, and that
+// git does not explain.
 func (p Plan) Uncovered(shown []Effect) []Effect {
 	known := make(map[Effect]bool, len(shown))
 	for _, e := range shown {
 		known[e] = true
+	}
+	for _, c := range p.Changes {
+		for _, e := range c.Explained {
+			known[e] = true
+		}
 	}
 	return slices.DeleteFunc(p.Effects(), func(e Effect) bool { return known[e] })
 }

@@ -63,7 +63,10 @@ func owned(states ...map[string]any) (all, ours *fieldpath.Set, err error) {
 }
 
 // move is a field whose value stays, and that becomes Davit's or is no longer.
-type move struct{ field, to string }
+type move struct {
+	field, to string
+	path      fieldpath.Path
+}
 
 // What becomes of a field that only changes hands.
 const (
@@ -89,7 +92,7 @@ func movesOf(live, after map[string]any, changed []field) ([]move, error) {
 	}{{now.Difference(before), taken}, {before.Difference(now), released}} {
 		side.set.Leaves().Iterate(func(path fieldpath.Path) {
 			if !slices.ContainsFunc(changed, func(f field) bool { return f.holds(path) }) {
-				moves = append(moves, move{field: spelled(path), to: side.to})
+				moves = append(moves, move{field: spelled(path), to: side.to, path: path.Copy()})
 			}
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
 	"github.com/davitops/davit/internal/gitops"
 )
 
@@ -57,6 +59,8 @@ type Change struct {
 	Reason   string
 	Risks    []Risk
 	Effects  []Effect
+	// Explained are those of the effects that git explains.
+	Explained []Effect
 	// Before and After are canonical JSON of the object as it is and as it will be,
 	// in the fields that applying decides; they are not masked and must not be shown.
 	Before, After json.RawMessage
@@ -79,6 +83,7 @@ type Question struct {
 	// target that has become empty deletes nothing: more often than not that is a
 	// mistake.
 	Removed bool
+	History *History // nil: nothing is explained by git
 }
 
 // Make makes a plan. An error is a server's answer that makes no sense.
@@ -183,7 +188,7 @@ func (q Question) desired(o Observation) (Change, error) {
 	case after == nil:
 		return c, errors.New("the object is there, and nothing is known of what becomes of it")
 	}
-	return q.update(c, o, live, after)
+	return q.update(c, o, states{live: live, after: after, desired: desired})
 }
 
 // runHash is what tells one run of a Job that removes itself from another; it is empty
@@ -259,6 +264,7 @@ func (q Question) brings(namespace string) bool {
 func (q Question) create(c Change, o Observation, desired map[string]any) Change {
 	c.Class = Create
 	c.Effects = []Effect{q.effect(c, "", o.JSON)}
+	c.Explained = q.History.explains(q, c, o, desired, nil)
 	unmark(desired)
 	c.After = encode(desired)
 	c.Risks = risksOf(c, nil)
@@ -284,7 +290,11 @@ func (q Question) upgrade(c Change, o Observation, live, desired map[string]any)
 	return c
 }
 
-func (q Question) update(c Change, o Observation, live, after map[string]any) (Change, error) {
+// states are an object's: as the cluster has it, as it will, and as it is sent.
+type states struct{ live, after, desired map[string]any }
+
+func (q Question) update(c Change, o Observation, s states) (Change, error) {
+	live, after := s.live, s.after
 	fields, err := fieldsOf(live, after)
 	if err != nil {
 		return c, err
@@ -313,12 +323,16 @@ func (q Question) update(c Change, o Observation, live, after map[string]any) (C
 		c.Class, c.Send = NoOp, nil
 		return c, nil
 	}
+	paths := map[string]fieldpath.Path{}
 	for _, f := range ours {
+		paths[f.spelled()] = f.path
 		c.Effects = append(c.Effects, q.effect(c, f.spelled(), f.value()))
 	}
 	for _, m := range moves {
+		paths[m.field] = m.path
 		c.Effects = append(c.Effects, q.effect(c, m.field, []byte(m.to)))
 	}
+	c.Explained = q.History.explains(q, c, o, s.desired, paths)
 	for _, conflict := range o.Contested {
 		c.Effects = append(c.Effects, q.effect(c, conflict.Field, []byte("taken from "+conflict.Manager)))
 	}
@@ -375,6 +389,9 @@ func (q Question) former(o Observation, desired map[string]bool) (Change, error)
 	}
 	c.Class = Delete
 	c.Effects = []Effect{q.effect(c, "", []byte(c.Live.UID))}
+	if q.History.takesAway(c.Ref) {
+		c.Explained = c.Effects
+	}
 	before := clean(live)
 	unmark(before)
 	c.Before = encode(before)

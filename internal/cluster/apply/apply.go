@@ -39,9 +39,10 @@ type Job struct {
 	Removed  bool   // the target is gone from the repository: everything is deleted
 	Revision string // the commit that Objects were rendered from
 	// Shown are the effects that were approved, and Key is what they were hashed
-	// with. Fewer effects than shown is fine.
-	Shown []plan.Effect
-	Key   []byte
+	// with. Fewer effects than shown is fine, and so are those that History explains.
+	Shown   []plan.Effect
+	Key     []byte
+	History *plan.History
 }
 
 // Step is one thing that is about to be done, or done, for the record.
@@ -229,7 +230,7 @@ func (r *run) do(ctx context.Context) (Result, error) {
 
 // question is what a plan of the job is made of.
 func (r *run) question(facts plan.Facts) plan.Question {
-	return plan.Question{Owner: r.job.Owner, Facts: facts, Scope: r.job.Scope, Key: r.job.Key, Removed: r.job.Removed}
+	return plan.Question{Owner: r.job.Owner, Facts: facts, Scope: r.job.Scope, Key: r.job.Key, Removed: r.job.Removed, History: r.job.History}
 }
 
 // note keeps the two steps around something that is done.

@@ -30,6 +30,7 @@ import (
 	"github.com/davitops/davit/internal/cluster/watch"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/verdict"
 )
 
 // fault is what happens to one request on its way to the API server. The zero value is
@@ -280,7 +281,7 @@ func TestWatchCut(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			statuses, err := watch.Watcher{Cluster: c, Owner: owner(ns)}.Wait(ctx, []watch.Expectation{{Entry: record.Entries()[0], Gone: true}})
-			if err != nil || statuses[0].State != watch.Current {
+			if err != nil || statuses[0].State != verdict.Current {
 				t.Errorf("it ends with %v, %v", statuses, err)
 			}
 			if watches.Load() < 2 {
@@ -311,7 +312,7 @@ func TestWatchAway(t *testing.T) {
 		statuses, err := watch.Watcher{Cluster: c, Owner: owner(ns)}.Wait(ctx, []watch.Expectation{{Entry: record.Entries()[0], Gone: true}})
 		cancel()
 		var known *cluster.Error
-		if away := until > 1000; errors.As(err, &known) != away || statuses[0].State != watch.InProgress {
+		if away := until > 1000; errors.As(err, &known) != away || statuses[0].State != verdict.InProgress {
 			t.Errorf("away %s, it ends with %v, %v", name, statuses, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/davitops/davit/internal/cluster/watch"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/verdict"
 )
 
 // union writes down everything that may be in the cluster from now on: whatever
@@ -197,14 +198,14 @@ func (r *run) await(ctx context.Context, changes []plan.Change, passes func(plan
 	for i, s := range statuses {
 		o := Outcome{Ref: s.Ref, Class: classes[i], State: Ready, Message: s.Message}
 		switch s.State {
-		case watch.Failed:
+		case verdict.Current:
+		case verdict.Failing:
 			o.State, state = NotReady, Failed
-		case watch.InProgress:
+		default:
 			o.State = NotReady
 			if state == Done {
 				state = TimedOut
 			}
-		case watch.Current:
 		}
 		r.set(o)
 	}
@@ -281,7 +282,7 @@ func (r *run) awaitGone(ctx context.Context, stage []plan.Change) (State, error)
 	state := Done
 	for _, s := range statuses {
 		o := Outcome{Ref: s.Ref, Class: plan.Delete, State: Deleting, Message: s.Message}
-		if s.State == watch.Current {
+		if s.State == verdict.Current {
 			o.State, r.gone[s.Ref] = Deleted, true
 		} else {
 			state = TimedOut

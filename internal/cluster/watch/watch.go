@@ -1,6 +1,7 @@
 // Package watch waits for objects of a cluster to come to what was asked of them, or
-// to be gone. It watches and never polls; what an object's status means is computed
-// by the rules of kstatus, with the exceptions in state.go.
+// to be gone. It watches, and looks again only at what is in trouble; what an object's
+// status means is computed by health. An object has failed too as soon as the pods of its
+// newest revision are in trouble that, as verdict has it, waiting does not end.
 //
 // It writes nothing, and it judges no deployment: an object that fails is reported,
 // and what that means is for others.
@@ -13,6 +14,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,8 +25,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/davitops/davit/internal/cluster"
+	"github.com/davitops/davit/internal/cluster/health"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/verdict"
 )
 
 // Expectation is one object and what is waited for: that it is as it was asked to
@@ -41,8 +45,8 @@ type Expectation struct {
 // Status is where one object stands.
 type Status struct {
 	Ref     gitops.ObjectRef
-	State   State
-	Message string // why, for people; not masked
+	State   verdict.State // Current, InProgress or Failing
+	Message string        // why, for people; not masked
 }
 
 // Watcher waits for objects of one target.
@@ -51,21 +55,28 @@ type Watcher struct {
 	Owner   plan.Owner
 	// Changed, if not nil, is told each status that is new.
 	Changed func(Status)
+	// Now is the time that pods are judged at; nil means time.Now.
+	Now func() time.Time
 }
 
-// Wait returns when every object is where it was expected, or failed, or when ctx
-// ends; what is not there by then is InProgress. The statuses are in the order of what
-// is expected. The error is the cluster's, if it
+// company is how long others are waited for once an object has failed: what fails for the
+// same reason is told together, and what needs the failed one never comes up.
+const company = 15 * time.Second
+
+// Wait returns when every object is where it was expected, or failed, a while after the
+// first has failed, or when ctx ends; what is not there by then is InProgress. The
+// statuses are in the order of what is expected. The error is the cluster's, if it
 // forbids to watch, or can't be watched when ctx ends.
 func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	r := room{
 		watcher: w, expected: expected, current: make([]Status, len(expected)), seen: make([]bool, len(expected)), open: len(expected),
-		settled: make(chan struct{}), forbidden: make(chan struct{}), faults: map[gitops.ObjectRef]error{},
+		settled: make(chan struct{}), failed: make(chan struct{}), forbidden: make(chan struct{}),
+		doubts: map[int]context.CancelFunc{}, faults: map[gitops.ObjectRef]error{},
 	}
 	for i, e := range expected {
-		r.current[i] = Status{Ref: e.Ref, State: InProgress, Message: "nothing is known yet"}
+		r.current[i] = Status{Ref: e.Ref, State: verdict.InProgress, Message: "nothing is known yet"}
 	}
 	defer r.running.Wait()
 	defer cancel()
@@ -77,13 +88,25 @@ func (w Watcher) Wait(ctx context.Context, expected []Expectation) ([]Status, er
 	if len(expected) == 0 {
 		return nil, nil
 	}
-	select {
-	case <-r.settled:
-		return r.statuses(), nil
-	case <-r.forbidden:
-	case <-outer.Done():
+	return r.wait(outer)
+}
+
+func (r *room) wait(ctx context.Context) ([]Status, error) {
+	failed, enough := r.failed, (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-r.settled:
+			return r.statuses(), nil
+		case <-failed:
+			failed, enough = nil, time.After(company)
+		case <-enough:
+			return r.statuses(), nil
+		case <-r.forbidden:
+			return r.statuses(), r.fault()
+		case <-ctx.Done():
+			return r.statuses(), r.fault()
+		}
 	}
-	return r.statuses(), r.fault()
 }
 
 // byPlace sorts what is expected by kind and namespace, which one watch covers.
@@ -103,6 +126,7 @@ type room struct {
 	expected []Expectation
 	running  sync.WaitGroup
 	settled  chan struct{} // closed when nothing is open
+	failed   chan struct{} // closed when something has failed
 
 	forbidden chan struct{} // closed when a watch is forbidden
 
@@ -110,6 +134,8 @@ type room struct {
 	seen     []bool // which objects the watch has shown: of these it shows the end too
 	current  []Status
 	open     int
+	doubts   map[int]context.CancelFunc // ends doubting a workload that is in progress
+	failing  bool                       // failed is closed
 	faults   map[gitops.ObjectRef]error // by place: why it can't be watched at the moment
 	hopeless bool                       // forbidden is closed
 }
@@ -125,7 +151,8 @@ func (r *room) watch(ctx context.Context, place gitops.ObjectRef, there []int) e
 		return nil
 	}
 	heard := func(ctx context.Context, err error) { r.heard(ctx, place, there, err) }
-	informer := cache.NewSharedIndexInformer(listing(objects, r.watcher.Owner, heard), &unstructured.Unstructured{}, 0, nil)
+	ours := metav1.ListOptions{LabelSelector: plan.TargetLabel + "=" + r.watcher.Owner.Key()}
+	informer := cache.NewSharedIndexInformer(listing(objects, ours, heard), &unstructured.Unstructured{}, 0, nil)
 	quiet := func(context.Context, *cache.Reflector, error) {} // heard is told
 	if err := informer.SetWatchErrorHandlerWithContext(quiet); err != nil {
 		return fmt.Errorf("watch %s: %w", place.Kind, err)
@@ -134,7 +161,7 @@ func (r *room) watch(ctx context.Context, place gitops.ObjectRef, there []int) e
 	for _, i := range there {
 		byName[r.expected[i].Ref.Name] = i
 	}
-	registration, err := informer.AddEventHandler(r.handler(byName))
+	registration, err := informer.AddEventHandler(r.handler(ctx, byName))
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", place.Kind, err)
 	}
@@ -159,20 +186,19 @@ func key(namespace, name string) string {
 	return namespace + "/" + name
 }
 
-// listing is how the objects of one target are listed and watched. heard is told how
+// listing is how the objects that are selected are listed and watched. heard is told how
 // each request went.
-func listing(objects dynamic.ResourceInterface, owner plan.Owner, heard func(context.Context, error)) *cache.ListWatch {
-	selector := plan.TargetLabel + "=" + owner.Key()
+func listing(objects dynamic.ResourceInterface, selected metav1.ListOptions, heard func(context.Context, error)) *cache.ListWatch {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector = selector
+			o.LabelSelector, o.FieldSelector = selected.LabelSelector, selected.FieldSelector
 			o.ResourceVersion, o.ResourceVersionMatch = "", "" // no older list than what was written
 			list, err := objects.List(ctx, o)
 			heard(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			o.LabelSelector = selector
+			o.LabelSelector, o.FieldSelector = selected.LabelSelector, selected.FieldSelector
 			events, err := objects.Watch(ctx, o)
 			heard(ctx, err)
 			return events, err
@@ -207,19 +233,19 @@ func (r *room) heard(ctx context.Context, place gitops.ObjectRef, there []int, e
 func (r *room) vanished(there []int) {
 	for _, i := range there {
 		if r.expected[i].Gone {
-			r.set(i, Current, "it is gone")
+			r.set(i, verdict.Current, "it is gone")
 		}
 	}
 }
 
-func (r *room) handler(byName map[string]int) cache.ResourceEventHandler {
+func (r *room) handler(ctx context.Context, byName map[string]int) cache.ResourceEventHandler {
 	seen := func(v any) {
 		object, is := v.(*unstructured.Unstructured)
 		if !is {
 			return
 		}
 		if i, wanted := byName[object.GetName()]; wanted {
-			r.saw(i, object)
+			r.saw(ctx, i, object)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
@@ -242,7 +268,7 @@ func (r *room) handler(byName map[string]int) cache.ResourceEventHandler {
 }
 
 // saw takes in one state of an object.
-func (r *room) saw(i int, object *unstructured.Unstructured) {
+func (r *room) saw(ctx context.Context, i int, object *unstructured.Unstructured) {
 	r.mu.Lock()
 	r.seen[i] = true
 	r.mu.Unlock()
@@ -250,14 +276,15 @@ func (r *room) saw(i int, object *unstructured.Unstructured) {
 	same := e.UID == "" || string(object.GetUID()) == e.UID
 	switch {
 	case e.Gone && !same:
-		r.set(i, Current, "it is gone")
+		r.set(i, verdict.Current, "it is gone")
 	case e.Gone:
-		r.set(i, InProgress, "it is being deleted"+waitingFor(object))
+		r.set(i, verdict.InProgress, "it is being deleted"+waitingFor(object))
 	case !same || object.GetGeneration() < e.Generation:
 		// An older state than the one that is waited for.
 	default:
-		state, message := stateOf(object)
+		state, message := health.StateOf(object)
 		r.set(i, state, message)
+		r.doubt(ctx, i, object)
 	}
 }
 
@@ -265,12 +292,12 @@ func (r *room) saw(i int, object *unstructured.Unstructured) {
 func (r *room) removed(i int, last *unstructured.Unstructured, final bool) {
 	switch e := r.expected[i]; {
 	case e.Gone:
-		r.set(i, Current, "it is gone")
+		r.set(i, verdict.Current, "it is gone")
 	case e.UID != "" && last != nil && string(last.GetUID()) != e.UID:
 	case finished(last, final):
-		r.set(i, Current, "it is finished, and removed")
+		r.set(i, verdict.Current, "it is finished, and removed")
 	default:
-		r.set(i, Failed, "somebody deleted it, or took its label "+plan.TargetLabel+" off")
+		r.set(i, verdict.Failing, "somebody deleted it, or took its label "+plan.TargetLabel+" off")
 	}
 }
 
@@ -289,19 +316,26 @@ func (r *room) absent(i int) {
 }
 
 // set keeps a status, the last one that settles it for good.
-func (r *room) set(i int, state State, message string) {
+func (r *room) set(i int, state verdict.State, message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	was := r.current[i]
-	if was.State != InProgress || was.State == state && was.Message == message {
+	if was.State != verdict.InProgress || was.State == state && was.Message == message {
 		return
 	}
 	r.current[i] = Status{Ref: was.Ref, State: state, Message: message}
 	if r.watcher.Changed != nil {
 		r.watcher.Changed(r.current[i])
 	}
-	if state == InProgress {
+	if state == verdict.InProgress {
 		return
+	}
+	if sure, doubted := r.doubts[i]; doubted {
+		sure()
+	}
+	if state == verdict.Failing && !r.failing {
+		r.failing = true
+		close(r.failed)
 	}
 	if r.open--; r.open == 0 {
 		close(r.settled)

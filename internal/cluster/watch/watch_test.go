@@ -20,6 +20,7 @@ import (
 	"github.com/davitops/davit/internal/cluster/watch"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/verdict"
 )
 
 var playground clustertest.Playground
@@ -168,28 +169,28 @@ func TestWait(t *testing.T) {
 		name, object string
 		limit        time.Duration
 		act          func(t *testing.T, p place) // once it was seen
-		want         watch.State
+		want         verdict.State
 		saying       string
 	}{
-		{"config", config, long, nil, watch.Current, ""},
-		{"deployment", deployment, long, nil, watch.Current, ""},
-		{"deployment that is not ready", slow(deployment), short, nil, watch.InProgress, "0/1"},
-		{"deployment that is paused", strings.Replace(slow(deployment), "spec:\n", "spec:\n  paused: true\n", 1), long, nil, watch.Current, "paused"},
+		{"config", config, long, nil, verdict.Current, ""},
+		{"deployment", deployment, long, nil, verdict.Current, ""},
+		{"deployment that is not ready", slow(deployment), short, nil, verdict.InProgress, "0/1"},
+		{"deployment that is paused", strings.Replace(slow(deployment), "spec:\n", "spec:\n  paused: true\n", 1), long, nil, verdict.Current, "paused"},
 		{
 			"deployment that is paused then", slow(deployment), long,
-			func(t *testing.T, p place) { p.patch(t, `{"spec":{"paused":true}}`) }, watch.Current, "paused",
+			func(t *testing.T, p place) { p.patch(t, `{"spec":{"paused":true}}`) }, verdict.Current, "paused",
 		},
-		{"stateful set", stateful, long, nil, watch.Current, ""},
-		{"job", job, long, nil, watch.Current, ""},
-		{"job that fails", failing(job), long, nil, watch.Failed, "Failed"},
-		{"job that runs", never, short, nil, watch.InProgress, "runs"},
-		{"job that is suspended", strings.Replace(never, "spec:\n", "spec:\n  suspend: true\n", 1), long, nil, watch.Current, "suspended"},
-		{"job that vanishes", strings.Replace(job, "spec:\n", "spec:\n  ttlSecondsAfterFinished: 0\n", 1), long, nil, watch.Current, ""},
+		{"stateful set", stateful, long, nil, verdict.Current, ""},
+		{"job", job, long, nil, verdict.Current, ""},
+		{"job that fails", failing(job), long, nil, verdict.Failing, "Failed"},
+		{"job that runs", never, short, nil, verdict.InProgress, "runs"},
+		{"job that is suspended", strings.Replace(never, "spec:\n", "spec:\n  suspend: true\n", 1), long, nil, verdict.Current, "suspended"},
+		{"job that vanishes", strings.Replace(job, "spec:\n", "spec:\n  ttlSecondsAfterFinished: 0\n", 1), long, nil, verdict.Current, ""},
 		{
 			"job that somebody deletes", strings.Replace(never, "spec:\n", "spec:\n  ttlSecondsAfterFinished: 0\n", 1), long,
-			func(t *testing.T, p place) { p.remove(t) }, watch.Failed, "somebody deleted it",
+			func(t *testing.T, p place) { p.remove(t) }, verdict.Failing, "somebody deleted it",
 		},
-		{"deployment that somebody deletes", slow(deployment), long, func(t *testing.T, p place) { p.remove(t) }, watch.Failed, "somebody deleted it"},
+		{"deployment that somebody deletes", slow(deployment), long, func(t *testing.T, p place) { p.remove(t) }, verdict.Failing, "somebody deleted it"},
 		{
 			"deployment that somebody makes anew", slow(deployment), long, func(t *testing.T, p place) {
 				p.remove(t)
@@ -198,12 +199,12 @@ func TestWait(t *testing.T) {
 				if _, err := p.Create(t.Context(), anew, metav1.CreateOptions{}); err != nil {
 					t.Error(err)
 				}
-			}, watch.Failed, "somebody deleted it",
+			}, verdict.Failing, "somebody deleted it",
 		},
 		{"deployment without its label", slow(deployment), long, func(t *testing.T, p place) {
 			p.patch(t, `{"metadata":{"labels":{"davit.dev/target":null}}}`)
-		}, watch.Failed, "took its label"},
-		{"volume that nobody uses", "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: v}, spec: {storageClassName: none, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}", long, nil, watch.Current, "not bound yet"},
+		}, verdict.Failing, "took its label"},
+		{"volume that nobody uses", "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: v}, spec: {storageClassName: none, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}", long, nil, verdict.Current, "not bound yet"},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
@@ -228,14 +229,14 @@ func TestGone(t *testing.T) {
 		remove       bool // before it is watched
 		anew         bool // and made again
 		act          func(t *testing.T, p place)
-		want         watch.State
+		want         verdict.State
 		saying       string
 	}{
-		{name: "gone already", object: config, remove: true, want: watch.Current, saying: "gone"},
-		{name: "another of its name", object: config, remove: true, anew: true, want: watch.Current, saying: "gone"},
-		{name: "going", object: held, remove: true, act: func(t *testing.T, p place) { p.patch(t, `{"metadata":{"finalizers":null}}`) }, want: watch.Current, saying: "gone"},
-		{name: "held", object: held, remove: true, want: watch.InProgress, saying: "waits for acme.example/hold"},
-		{name: "there", object: config, act: func(t *testing.T, p place) { p.remove(t) }, want: watch.Current, saying: "gone"},
+		{name: "gone already", object: config, remove: true, want: verdict.Current, saying: "gone"},
+		{name: "another of its name", object: config, remove: true, anew: true, want: verdict.Current, saying: "gone"},
+		{name: "going", object: held, remove: true, act: func(t *testing.T, p place) { p.patch(t, `{"metadata":{"finalizers":null}}`) }, want: verdict.Current, saying: "gone"},
+		{name: "held", object: held, remove: true, want: verdict.InProgress, saying: "waits for acme.example/hold"},
+		{name: "there", object: config, act: func(t *testing.T, p place) { p.remove(t) }, want: verdict.Current, saying: "gone"},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
@@ -251,7 +252,7 @@ func TestGone(t *testing.T) {
 				}
 			}
 			limit := 30 * time.Second
-			if row.want == watch.InProgress {
+			if row.want == verdict.InProgress {
 				limit = time.Second
 			}
 			var act func()
@@ -271,8 +272,8 @@ func TestGoneBefore(t *testing.T) {
 	expires := strings.Replace(never, "spec:\n", "spec:\n  ttlSecondsAfterFinished: 0\n", 1)
 	for name, row := range map[string]struct {
 		object string
-		want   watch.State
-	}{"config": {config, watch.Failed}, "job": {never, watch.Failed}, "job-that-expires": {expires, watch.Current}} {
+		want   verdict.State
+	}{"config": {config, verdict.Failing}, "job": {never, verdict.Failing}, "job-that-expires": {expires, verdict.Current}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := deploy(t, row.object)
@@ -290,11 +291,11 @@ func TestGeneration(t *testing.T) {
 	p := deploy(t, strings.Replace(slow(deployment), "spec:\n", "spec:\n  paused: true\n", 1))
 	e := p.expectation()
 	e.Generation++
-	if s := wait(t, time.Second, e, nil); s.State != watch.InProgress {
+	if s := wait(t, time.Second, e, nil); s.State != verdict.InProgress {
 		t.Errorf("a state of an earlier generation is taken for %s: %s", s.State, s.Message)
 	}
 	p.patch(t, `{"spec":{"replicas":2}}`)
-	if s := wait(t, 30*time.Second, e, nil); s.State != watch.Current {
+	if s := wait(t, 30*time.Second, e, nil); s.State != verdict.Current {
 		t.Errorf("it is %s: %s", s.State, s.Message)
 	}
 }
@@ -308,7 +309,7 @@ func TestForbidden(t *testing.T) {
 	if !errors.As(err, &fault) || fault.Class != cluster.Forbidden || !strings.Contains(fault.Message, "watch objects of kind ConfigMap") {
 		t.Errorf("it ends with %v", err)
 	}
-	if len(statuses) != 1 || statuses[0].State != watch.InProgress {
+	if len(statuses) != 1 || statuses[0].State != verdict.InProgress {
 		t.Errorf("the statuses are %v", statuses)
 	}
 }
@@ -319,7 +320,7 @@ func TestNothingToWaitFor(t *testing.T) {
 		t.Errorf("it ends with %v, %v", statuses, err)
 	}
 	unknown := watch.Expectation{Entry: plan.Entry{Ref: gitops.ObjectRef{Group: "acme.example", Version: "v1", Kind: "Sail", Name: "s"}}, Gone: true}
-	if s := wait(t, 30*time.Second, unknown, nil); s.State != watch.Current {
+	if s := wait(t, 30*time.Second, unknown, nil); s.State != verdict.Current {
 		t.Errorf("an object of a kind that is not served is %s", s.State)
 	}
 }
@@ -334,11 +335,11 @@ func TestSeveral(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	statuses, err := watch.Watcher{Cluster: connect(t, ""), Owner: owner}.Wait(ctx, expected)
-	var got []watch.State
+	var got []verdict.State
 	for _, s := range statuses {
 		got = append(got, s.State)
 	}
-	if diff := cmp.Diff([]watch.State{watch.Current, watch.Current, watch.Failed}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]verdict.State{verdict.Current, verdict.Current, verdict.Failing}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
