@@ -25,6 +25,11 @@ var ErrNotFound = errors.New("no such row")
 // Batch is everything that one step decided.
 type Batch struct {
 	Pulls     []Pull      // each must still be at the version it was read at
+	Branches  []Branch    // the same
+	Rollouts  []Rollout   // the same
+	Deployed  []Deployed  // replace what is there
+	Shown     []Shown     // the same
+	Journal   []Note      // are added
 	Commands  []Command   // one that is there already makes the whole Batch a conflict
 	Effects   []Effect    // replace what is not delivered yet under the same key
 	Delivered []Delivered // effects that were
@@ -44,6 +49,10 @@ const (
 	Redeliver Kind = "redeliver" // a forge: ask for the deliveries that were lost
 	Inspect   Kind = "inspect"   // a forge: list its repositories
 	List      Kind = "list"      // a repository: look at all its open pull requests
+	Roll      Kind = "roll"      // a repository: open a rollout of what came onto its deployed branch
+	Advance   Kind = "advance"   // a rollout: start what may start
+	Deploy    Kind = "deploy"    // a rollout's target, "ROLLOUT TARGET": take it one step further
+	Revert    Kind = "revert"    // the same: open the pull request that undoes it
 	Tidy      Kind = "tidy"      // nothing: forget what is old, and take up what was given up
 )
 
@@ -51,7 +60,7 @@ const (
 type Step struct {
 	Kind  Kind
 	Key   string
-	Turn  int64     // of a pull request, when it is reviewed
+	Turn  int64     // of a pull request that is reviewed, or of a target that is deployed
 	At    time.Time // not before this; zero means now
 	Idle  bool      // nobody waits for it, so it comes after what somebody does
 	Cause string    // the id of the delivery that it goes back to, for the log
@@ -126,18 +135,20 @@ type Command struct {
 	At      time.Time
 }
 
-// Effect is something to be written to a forge. Exactly one of Comment, Check and
-// Reaction is set. What is written under one key is one artefact: a later effect
-// replaces an earlier one.
+// Effect is something to be written to a forge. Exactly one of its artefacts is set. What
+// is written under one key is one artefact: a later effect replaces an earlier one.
 type Effect struct {
 	Key   string
 	Forge string
 	// Turn is whose review it is of. One that is as before but of another turn is written
 	// again: somebody asked for it, and what is there may have been changed.
-	Turn     int64           `json:",omitempty"`
-	Comment  *forge.Comment  `json:",omitempty"`
-	Check    *forge.Check    `json:",omitempty"`
-	Reaction *forge.Reaction `json:",omitempty"`
+	Turn       int64             `json:",omitempty"`
+	Comment    *forge.Comment    `json:",omitempty"`
+	Check      *forge.Check      `json:",omitempty"`
+	Reaction   *forge.Reaction   `json:",omitempty"`
+	Deployment *forge.Deployment `json:",omitempty"`
+	Proposal   *forge.Proposal   `json:",omitempty"`
+	Issue      *forge.Issue      `json:",omitempty"`
 
 	// What the store knows about it.
 	Version  int64     // counts what was to be written

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/davitops/davit/internal/ledger"
@@ -18,10 +20,12 @@ func (s *Store) Commit(ctx context.Context, b ledger.Batch) error {
 
 // commit commits a batch together with what also does in the same transaction.
 func (s *Store) commit(ctx context.Context, b ledger.Batch, also func(*sql.Tx) error) error {
-	var queues []string
+	var changed []string // queues
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
 		w := writer{tx: tx, store: s}
-		for _, write := range []func(context.Context, ledger.Batch) error{w.commands, w.pulls, w.effects, w.delivered, w.heard} {
+		for _, write := range []func(context.Context, ledger.Batch) error{
+			w.commands, w.pulls, w.branches, w.rollouts, w.deployed, w.shown, w.journal, w.effects, w.delivered, w.heard,
+		} {
 			if err := write(ctx, b); err != nil {
 				return err
 			}
@@ -31,13 +35,13 @@ func (s *Store) commit(ctx context.Context, b ledger.Batch, also func(*sql.Tx) e
 				return err
 			}
 		}
-		queues, err = s.add(ctx, tx, append(w.steps, b.Steps...))
+		changed, err = s.add(ctx, tx, append(w.steps, b.Steps...))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	s.driver.nudge(queues...)
+	s.driver.nudge(changed...)
 	return nil
 }
 
@@ -75,32 +79,51 @@ func (w *writer) commands(ctx context.Context, b ledger.Batch) error {
 	return nil
 }
 
+// versioned are the statements that write a row which must still be at the version it
+// was read at. That is the last argument of update.
+type versioned struct{ insert, update string }
+
+// put writes a row, of which name is for people.
+func (w *writer) put(ctx context.Context, name string, read int64, v versioned, args ...any) error {
+	statement := v.insert
+	if read > 0 {
+		statement, args = v.update, append(args, read)
+	}
+	n, err := w.exec(ctx, statement, args...)
+	if err == nil && n == 0 {
+		err = ledger.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+var pullRow = versioned{
+	insert: "INSERT INTO pulls (name, repo, state, data, version) VALUES ($1, $2, $3, $4, 1) ON CONFLICT DO NOTHING",
+	update: "UPDATE pulls SET repo = $2, state = $3, data = $4, version = version + 1 WHERE name = $1 AND version = $5",
+}
+
 func (w *writer) pulls(ctx context.Context, b ledger.Batch) error {
 	for _, p := range b.Pulls {
-		expected := p.Version
+		read := p.Version
 		p.Version++
 		data, err := json.Marshal(p)
 		if err != nil {
 			return err
 		}
-		statement := "UPDATE pulls SET repo = $2, state = $3, version = version + 1, data = $4 WHERE name = $1 AND version = $5"
-		if expected == 0 {
-			statement = "INSERT INTO pulls (name, repo, state, version, data) VALUES ($1, $2, $3, $5 + 1, $4) ON CONFLICT DO NOTHING"
-		}
-		n, err := w.exec(ctx, statement, p.Name(), p.Repo.String(), string(p.State), string(data), expected)
-		if err != nil {
-			return fmt.Errorf("write %s: %w", p.Name(), err)
-		}
-		if n == 0 {
-			return fmt.Errorf("write %s: %w", p.Name(), ledger.ErrConflict)
+		if err := w.put(ctx, p.Name(), read, pullRow, p.Name(), p.Repo.String(), string(p.State), string(data)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // effects writes what is to be delivered. What is as it was already is no new version.
+// Like steps, they are written in one order everywhere: transactions that wait for each
+// other's rows would end each other.
 func (w *writer) effects(ctx context.Context, b ledger.Batch) error {
-	for _, e := range b.Effects {
+	for _, e := range slices.SortedStableFunc(slices.Values(b.Effects), func(a, b ledger.Effect) int { return strings.Compare(a.Key, b.Key) }) {
 		e.Version, e.Written, e.Artefact, e.Changed = 0, 0, "", time.Time{} // they have columns of their own
 		data, err := json.Marshal(e)
 		if err != nil {
@@ -123,7 +146,7 @@ func (w *writer) effects(ctx context.Context, b ledger.Batch) error {
 func (w *writer) delivered(ctx context.Context, b ledger.Batch) error {
 	for _, d := range b.Delivered {
 		if _, err := w.exec(ctx, `UPDATE effects SET written = $2, artefact = CASE WHEN $3 = '' THEN artefact ELSE $3 END, refused = $4
-			WHERE key = $1 AND written < $2`, d.Key, d.Version, d.Artefact, d.Refused); err != nil {
+			WHERE key = $1 AND written < $2`, d.Key, d.Version, d.Artefact, legible(d.Refused)); err != nil {
 			return fmt.Errorf("write the effect %s: %w", d.Key, err)
 		}
 		var behind bool
@@ -140,7 +163,7 @@ func (w *writer) delivered(ctx context.Context, b ledger.Batch) error {
 
 func (w *writer) heard(ctx context.Context, b ledger.Batch) error {
 	for _, h := range b.Heard {
-		if _, err := w.exec(ctx, "UPDATE deliveries SET state = $2, error = $3 WHERE key = $1", h.Key, string(h.State), h.Error); err != nil {
+		if _, err := w.exec(ctx, "UPDATE deliveries SET state = $2, error = $3 WHERE key = $1", h.Key, string(h.State), legible(h.Error)); err != nil {
 			return fmt.Errorf("write the delivery %s: %w", h.Key, err)
 		}
 	}

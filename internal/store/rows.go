@@ -11,10 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/ledger"
 )
@@ -37,8 +35,7 @@ func (s *Store) Receive(ctx context.Context, d ledger.Delivery) (fresh bool, err
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			fresh = true
+		if fresh = n > 0; fresh {
 			return w.hear(ctx, d.Key(), d.ID)
 		}
 		return w.hearBroken(ctx, d, digest)
@@ -161,19 +158,28 @@ func (s *Store) Pull(ctx context.Context, name string) (ledger.Pull, error) {
 
 // OpenPulls returns the pull requests of a repository that are remembered as open.
 func (s *Store) OpenPulls(ctx context.Context, repo gitops.Repo) ([]ledger.Pull, error) {
-	texts, err := column(ctx, s.read, "SELECT data FROM pulls WHERE repo = $1 AND state = $2 ORDER BY name", repo.String(), string(gitops.Open))
+	pulls, err := values[ledger.Pull](ctx, s.read, "SELECT data FROM pulls WHERE repo = $1 AND state = $2 ORDER BY name", repo.String(), string(gitops.Open))
 	if err != nil {
 		return nil, fmt.Errorf("read the pull requests of %s: %w", repo, err)
 	}
-	var pulls []ledger.Pull
+	return pulls, nil
+}
+
+// values returns the rows of a query's one column, which is data.
+func values[T any](ctx context.Context, db asker, query string, args ...any) ([]T, error) {
+	texts, err := column(ctx, db, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var rows []T
 	for _, text := range texts {
-		pull, err := decode[ledger.Pull](repo.String(), text)
-		if err != nil {
+		var row T
+		if err := json.Unmarshal([]byte(text), &row); err != nil {
 			return nil, err
 		}
-		pulls = append(pulls, pull)
+		rows = append(rows, row)
 	}
-	return pulls, nil
+	return rows, nil
 }
 
 func decode[T any](name, data string) (T, error) {
@@ -227,52 +233,4 @@ func (s *Store) Waiting(ctx context.Context) (map[ledger.Kind]int, error) {
 		counts[ledger.Kind(kind)]++
 	}
 	return counts, nil
-}
-
-// How long what is done with is kept: deliveries as long as forges send them again, and
-// a little more; effects so long that somebody can look what was written. What is
-// written again after that is found by its key on the forge.
-const (
-	keptDeliveries = 7 * 24 * time.Hour
-	keptEffects    = 30 * 24 * time.Hour
-)
-
-// Tidy forgets what is old, and takes up what was given up: an outage may have lasted
-// longer than a step's attempts, and what was forbidden may be granted by now.
-func (s *Store) Tidy(ctx context.Context) error {
-	return s.transact(ctx, func(tx *sql.Tx) error {
-		w := writer{tx: tx, store: s}
-		if _, err := w.exec(ctx, "DELETE FROM deliveries WHERE received < $1", s.Now().Add(-keptDeliveries).UnixMilli()); err != nil {
-			return fmt.Errorf("forget old deliveries: %w", err)
-		}
-		waiting, err := column(ctx, tx, "SELECT key FROM deliveries WHERE state = $1 ORDER BY received", string(ledger.Waiting))
-		if err != nil {
-			return fmt.Errorf("find deliveries that wait: %w", err)
-		}
-		for _, key := range waiting {
-			if err := w.hear(ctx, key, key[strings.IndexByte(key, '/')+1:]); err != nil {
-				return err
-			}
-		}
-		if err := w.takeUpEffects(ctx); err != nil {
-			return err
-		}
-		if _, err := w.exec(ctx, "DELETE FROM effects WHERE changed < $1 AND written >= version", s.Now().Add(-keptEffects).UnixMilli()); err != nil {
-			return fmt.Errorf("forget old effects: %w", err)
-		}
-		return nil
-	})
-}
-
-func (w *writer) takeUpEffects(ctx context.Context) error {
-	keys, err := column(ctx, w.tx, `UPDATE effects SET written = version - 1, refused = '' WHERE written < version OR refused = $1 RETURNING key`, string(forge.Forbidden))
-	if err != nil {
-		return fmt.Errorf("find effects that are not written: %w", err)
-	}
-	var steps []ledger.Step
-	for _, key := range keys {
-		steps = append(steps, ledger.Step{Kind: ledger.Deliver, Key: key})
-	}
-	_, err = w.store.add(ctx, w.tx, steps)
-	return err
 }

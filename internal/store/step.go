@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -41,14 +43,24 @@ type habit struct {
 }
 
 // Queues besides River's own, so that hearing waits for nothing: heavy is of what takes
-// a processor for seconds, writes of what waits for a forge's pace.
+// a processor for seconds, writes of what waits for a forge's pace, deploys of what waits
+// for clusters.
 const (
-	heavy  = "heavy"
-	writes = "writes"
+	heavy   = "heavy"
+	writes  = "writes"
+	deploys = "deploys"
 )
 
-// What writes to a forge is tried for a day: nothing that was decided may be lost to an
-// outage.
+// queues are how many steps are worked at the same time.
+var queues = map[string]river.QueueConfig{
+	river.QueueDefault: {MaxWorkers: 16},
+	heavy:              {MaxWorkers: max(2, runtime.NumCPU())},
+	writes:             {MaxWorkers: 16},
+	deploys:            {MaxWorkers: 16},
+}
+
+// What writes to a forge or a cluster is tried for a day: nothing that was decided may
+// be lost to an outage.
 var habits = map[ledger.Kind]habit{
 	ledger.Hear:      {river.QueueDefault, time.Minute, 50},
 	ledger.Look:      {river.QueueDefault, time.Minute, 50},
@@ -57,6 +69,10 @@ var habits = map[ledger.Kind]habit{
 	ledger.Redeliver: {river.QueueDefault, 5 * time.Minute, 3},
 	ledger.Inspect:   {river.QueueDefault, 5 * time.Minute, 20},
 	ledger.List:      {river.QueueDefault, 5 * time.Minute, 20},
+	ledger.Roll:      {heavy, 15 * time.Minute, 50},
+	ledger.Advance:   {river.QueueDefault, time.Minute, 50},
+	ledger.Deploy:    {deploys, 30 * time.Minute, 1500},
+	ledger.Revert:    {heavy, 15 * time.Minute, 1500},
 	ledger.Tidy:      {river.QueueDefault, 5 * time.Minute, 3},
 }
 
@@ -87,17 +103,17 @@ func (s *Store) options(step ledger.Step) *river.InsertOpts {
 
 // add adds steps in a transaction, and returns the queues that they are in. The
 // steps' own cause holds, or that of the step that is being worked.
-func (s *Store) add(ctx context.Context, tx *sql.Tx, steps []ledger.Step) (queues []string, err error) {
+func (s *Store) add(ctx context.Context, tx *sql.Tx, steps []ledger.Step) (changed []string, err error) {
 	if len(steps) == 0 {
 		return nil, nil
 	}
 	var jobs []river.InsertManyParams
-	for _, step := range steps {
+	for _, step := range slices.SortedStableFunc(slices.Values(steps), compare) {
 		if step.Cause == "" {
 			step.Cause = cause(ctx)
 		}
-		if queue := habits[step.Kind].queue; !slices.Contains(queues, queue) {
-			queues = append(queues, queue)
+		if queue := habits[step.Kind].queue; !slices.Contains(changed, queue) {
+			changed = append(changed, queue)
 		}
 		jobs = append(jobs, river.InsertManyParams{
 			Args: job{Step: step.Kind, Key: step.Key, Turn: step.Turn, Cause: step.Cause}, InsertOpts: s.options(step),
@@ -106,7 +122,12 @@ func (s *Store) add(ctx context.Context, tx *sql.Tx, steps []ledger.Step) (queue
 	if _, err := s.insert.InsertManyTx(ctx, tx, jobs); err != nil {
 		return nil, fmt.Errorf("add steps: %w", err)
 	}
-	return queues, nil
+	return changed, nil
+}
+
+// compare orders steps by what tells them apart.
+func compare(a, b ledger.Step) int {
+	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Key, b.Key), cmp.Compare(a.Turn, b.Turn))
 }
 
 // causeKey is the context's key of the delivery that a step goes back to.
@@ -125,24 +146,29 @@ type Periodic struct {
 
 // Run works on steps until ctx is done, and then waits for those that are being
 // worked. It forgets what is old by itself. It answers ErrTaken if another process
-// works already.
+// works already, and ErrLost if another one may by now.
 func (s *Store) Run(ctx context.Context, work Work, periodic ...Periodic) error {
 	periodic = append(periodic, Periodic{Step: ledger.Step{Kind: ledger.Tidy}, Every: time.Hour})
-	free, err := s.take(ctx)
+	held, err := s.take(ctx)
 	if err != nil {
-		return fmt.Errorf("work on %s: %w", s.file, err)
+		return fmt.Errorf("work on %s: %w", s.dialect, s.dialect.explain(err))
 	}
-	defer free()
+	defer held.free()
 	client, err := s.worker(work, periodic)
 	if err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
 	// Steps end in their own time, not when ctx does.
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+	lasting := context.WithoutCancel(ctx)
+	if err := client.Start(lasting); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
-	<-ctx.Done()
-	return stop(context.WithoutCancel(ctx), client)
+	select {
+	case <-ctx.Done():
+		return stop(lasting, client)
+	case err := <-held.lost:
+		return errors.Join(fmt.Errorf("work on %s: %w: %w", s.dialect, ErrLost, err), abandon(lasting, client))
+	}
 }
 
 // How long steps have to end when Davit stops: first by themselves, then when they are
@@ -158,32 +184,36 @@ func stop(ctx context.Context, client *river.Client[*sql.Tx]) error {
 	if client.Stop(patient) == nil {
 		return nil
 	}
+	return abandon(ctx, client)
+}
+
+// abandon tells steps to end.
+func abandon(ctx context.Context, client *river.Client[*sql.Tx]) error {
 	impatient, cancel := context.WithTimeout(ctx, orderly)
 	defer cancel()
-	return client.StopAndCancel(impatient)
+	if err := client.StopAndCancel(impatient); err != nil {
+		return fmt.Errorf("end the steps that are being worked: %w", err)
+	}
+	return nil
 }
 
 // take makes this the one process that works, and gives back what a killed one left
-// half done. SQLite itself keeps the lock, so that it ends with the process.
-func (s *Store) take(ctx context.Context) (free func(), err error) {
-	if err := private(s.file + ".lock"); err != nil {
-		return nil, err
+// half done: its steps, and the lead over the queue, for which River would wait.
+func (s *Store) take(ctx context.Context) (hold, error) {
+	held, err := s.dialect.hold(ctx)
+	if errors.Is(err, errHeld) {
+		err = ErrTaken
 	}
-	db, err := sql.Open("sqlite", address(s.file+".lock")+"?_txlock=exclusive&_pragma=busy_timeout(0)")
 	if err != nil {
-		return nil, err
+		return hold{}, err
 	}
-	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil)
-	if err != nil {
-		return nil, errors.Join(ErrTaken, err, db.Close())
+	for _, statement := range []string{"UPDATE river_job SET state = 'available' WHERE state = 'running'", "DELETE FROM river_leader"} {
+		if _, err := s.write.ExecContext(ctx, statement); err != nil {
+			held.free()
+			return hold{}, fmt.Errorf("give back steps: %w", err)
+		}
 	}
-	free = func() { _, _ = tx.Rollback(), db.Close() }
-	_, err = s.write.ExecContext(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'")
-	if err != nil {
-		free()
-		return nil, fmt.Errorf("give back steps: %w", err)
-	}
-	return free, nil
+	return held, nil
 }
 
 func (s *Store) worker(work Work, periodic []Periodic) (*river.Client[*sql.Tx], error) {
@@ -201,9 +231,7 @@ func (s *Store) worker(work Work, periodic []Periodic) (*river.Client[*sql.Tx], 
 		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: time.Second,
 		CompletedJobRetentionPeriod: time.Hour,
 		Logger:                      s.quiet(), Workers: workers, PeriodicJobs: again,
-		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: 16}, writes: {MaxWorkers: 16}, heavy: {MaxWorkers: max(2, runtime.NumCPU())},
-		},
+		Queues: queues,
 	})
 }
 
@@ -222,9 +250,6 @@ func (w *stepper) NextRetry(j *river.Job[job]) time.Time {
 	return w.store.Now().Add(min(time.Minute, time.Second<<min(j.Attempt-1, 6)))
 }
 
-// conflicts is how often a step is decided anew at once because rows changed under it.
-const conflicts = 5
-
 func (w *stepper) Work(ctx context.Context, j *river.Job[job]) error {
 	ctx = context.WithValue(ctx, causeKey{}, j.Args.Cause)
 	step := ledger.Step{Kind: j.Args.Step, Key: j.Args.Key, Turn: j.Args.Turn, Cause: j.Args.Cause}
@@ -240,9 +265,22 @@ func (w *stepper) Work(ctx context.Context, j *river.Job[job]) error {
 	case errors.As(err, &later):
 		return river.JobSnooze(max(0, later.Until.Sub(w.store.Now())))
 	case errors.As(err, &hopeless):
-		return river.JobCancel(err)
+		return river.JobCancel(plain(err))
 	}
-	return err
+	return plain(err)
+}
+
+// plain is an error that a database can keep.
+func plain(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "\x00") {
+		return err
+	}
+	return errors.New(legible(err.Error()))
+}
+
+// legible is a text of somebody else's without what PostgreSQL takes in no text.
+func legible(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func (w *stepper) once(ctx context.Context, j *river.Job[job], step ledger.Step) error {

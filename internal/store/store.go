@@ -14,105 +14,99 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // ErrTaken is what Run answers while another process works on the same database.
 var ErrTaken = errors.New("another davit works on this database")
 
+// ErrLost is what Run answers when it can't be known any longer that no other process
+// works on the same database.
+var ErrLost = errors.New("the connection that keeps others from working on this database has ended")
+
 // Options are how a store works.
 type Options struct {
 	Log *slog.Logger
 	Now func() time.Time
+	// Committing, if not nil, is told of each commit before it is made.
+	Committing func()
 }
 
 // Store is an open database. Its methods may be called concurrently.
 type Store struct {
 	Options
-	file   string
-	write  *sql.DB // one connection, as SQLite has one writer
-	read   *sql.DB
-	driver *driver
-	insert *river.Client[*sql.Tx] // adds steps, and works on none
+	dialect dialect
+	write   *sql.DB
+	read    *sql.DB // may be the same
+	driver  *driver
+	insert  *river.Client[*sql.Tx] // adds steps, and works on none
 }
 
-// Open opens the SQLite database in a file, and makes it or brings it up to date.
-// Close it.
-func Open(ctx context.Context, file string, o Options) (*Store, error) {
+// dialect is what differs between the databases that a ledger can be on. The statements
+// are the same.
+type dialect interface {
+	fmt.Stringer // where the ledger is, for people: without a password
+	open(ctx context.Context) (write, read *sql.DB, err error)
+	queue(write *sql.DB) riverdriver.Driver[*sql.Tx]
+	// spell puts the database's own words into statements of the schema.
+	spell(schema string) string
+	// migration keeps other processes from changing the tables until it is freed, and
+	// hold makes this the one process that works. They answer errHeld if another is.
+	migration(ctx context.Context) (free func(), err error)
+	hold(ctx context.Context) (hold, error)
+	// explain adds to an error of opening what to do about it.
+	explain(err error) error
+	// passing reports whether a transaction ended for a reason that is not its own, so
+	// that it may be tried again at once.
+	passing(err error) bool
+}
+
+var errHeld = errors.New("another davit holds its lock")
+
+// settling is how long one waits for another to bring the tables up to date.
+const settling = time.Minute
+
+// hold keeps other processes from working.
+type hold struct {
+	lost <-chan error // tells why it has ended by itself; nil where it can't
+	free func()
+}
+
+// Open opens the database at an address, and makes its tables or brings them up to date.
+// What begins with postgres:// or postgresql:// is a PostgreSQL database, anything else is
+// the file of a SQLite database, which is made if there is none. Close it.
+func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{Options: o, file: file}
+	s := &Store{Options: o, dialect: sqlite{address}}
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		d, err := newPostgres(address)
+		if err != nil {
+			return nil, fmt.Errorf("read the address of the database: %w", err)
+		}
+		s.dialect = d
+	}
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database %s: %w", file, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", s.dialect, s.dialect.explain(err)), s.Close())
 	}
 	return s, nil
 }
 
-// source is how a file is opened: each write waits for others at its beginning, where
-// it can, and not in its middle, where it could not.
-func source(file string, pragmas ...string) string {
-	query := "?_txlock=immediate"
-	for _, pragma := range append([]string{"busy_timeout(10000)"}, pragmas...) {
-		query += "&_pragma=" + pragma
-	}
-	return address(file) + query
-}
-
-// address writes a path as a part of an address.
-func address(path string) string {
-	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
-}
-
 func (s *Store) open(ctx context.Context) (err error) {
-	if err := private(s.file); err != nil {
+	if s.write, s.read, err = s.dialect.open(ctx); err != nil {
 		return err
 	}
-	if s.write, err = sql.Open("sqlite", source(s.file, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)")); err != nil {
-		return err
-	}
-	s.write.SetMaxOpenConns(1)
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if s.read, err = sql.Open("sqlite", source(s.file, "query_only(ON)")); err != nil {
-		return err
-	}
-	s.read.SetMaxOpenConns(max(4, runtime.NumCPU()))
-	s.driver = &driver{Driver: riversqlite.New(s.write), nudges: make(chan string, 16)}
+	s.driver = &driver{Driver: s.dialect.queue(s.write), nudges: make(chan string, 16)}
 	s.insert, err = river.NewClient[*sql.Tx](s.driver, &river.Config{Logger: s.quiet()})
-	return err
-}
-
-// private makes a database that only its owner reads; SQLite makes its other files alike.
-// One that is there is not opened for that: closing it would drop the locks that SQLite
-// has on it in this process.
-func private(file string) error {
-	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		return made.Close()
-	}
-	info, statErr := os.Stat(file)
-	if !errors.Is(err, fs.ErrExist) || statErr != nil || info.Mode().Perm()&0o077 == 0 {
-		return errors.Join(ignoreExist(err), statErr)
-	}
-	return os.Chmod(file, 0o600)
-}
-
-func ignoreExist(err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
 	return err
 }
 
@@ -146,7 +140,12 @@ var schema embed.FS
 // migrate runs River's migrations and then ours that have not run, each in a
 // transaction of its own, in the order of their names.
 func (s *Store) migrate(ctx context.Context) error {
-	migrator, err := rivermigrate.New[*sql.Tx](riversqlite.New(s.write), &rivermigrate.Config{Logger: s.quiet()})
+	free, err := s.dialect.migration(ctx)
+	if err != nil {
+		return fmt.Errorf("begin to bring the tables up to date: %w", err)
+	}
+	defer free()
+	migrator, err := rivermigrate.New[*sql.Tx](s.dialect.queue(s.write), &rivermigrate.Config{Logger: s.quiet()})
 	if err != nil {
 		return err
 	}
@@ -161,14 +160,14 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	for _, name := range files {
-		if err := s.transact(ctx, func(tx *sql.Tx) error { return migrateOne(ctx, tx, name) }); err != nil {
+		if err := s.transact(ctx, func(tx *sql.Tx) error { return s.migrateOne(ctx, tx, name) }); err != nil {
 			return fmt.Errorf("bring the tables up to date with %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func migrateOne(ctx context.Context, tx *sql.Tx, name string) error {
+func (s *Store) migrateOne(ctx context.Context, tx *sql.Tx, name string) error {
 	added, err := tx.ExecContext(ctx, "INSERT INTO davit_schema (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
 	if err != nil {
 		return err
@@ -180,18 +179,35 @@ func migrateOne(ctx context.Context, tx *sql.Tx, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, string(statements))
+	_, err = tx.ExecContext(ctx, s.dialect.spell(string(statements)))
 	return err
 }
 
-// transact runs do in a transaction, which is committed if it returns no error.
-func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
+// conflicts is how often what could not be committed because of others is tried anew
+// at once.
+const conflicts = 5
+
+// transact runs do in a transaction, which is committed if it returns no error. It may
+// do so several times.
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) (err error) {
+	for range conflicts {
+		if err = s.transactOnce(ctx, do); err == nil || !s.dialect.passing(err) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *Store) transactOnce(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if err := do(tx); err != nil {
 		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	if s.Committing != nil {
+		s.Committing()
 	}
 	return tx.Commit()
 }
@@ -206,7 +222,8 @@ func ignoreDone(err error) error {
 }
 
 // driver tells River of new steps at once, in this process, without asking the
-// database: SQLite can tell nobody.
+// database: SQLite can tell nobody, and where PostgreSQL could there is nobody else to be
+// told, since one process works. What another one adds is found within a second.
 type driver struct {
 	riverdriver.Driver[*sql.Tx]
 	nudges chan string // names of queues
@@ -225,6 +242,9 @@ func (d *driver) nudge(queues ...string) {
 
 // SupportsListener says that GetListener works.
 func (d *driver) SupportsListener() bool { return true }
+
+// SupportsListenNotify says that nothing has to be told to the database.
+func (d *driver) SupportsListenNotify() bool { return false }
 
 // GetListener returns what River waits at for nudges.
 func (d *driver) GetListener(*riverdriver.GetListenenerParams) riverdriver.Listener {

@@ -1,4 +1,5 @@
--- Times are milliseconds since 1970. Data is JSON.
+-- Times are milliseconds since 1970. Data is JSON. BYTES and NUMBERED are words of ours,
+-- in whose place each database gets its own.
 
 CREATE TABLE deliveries (
 	key      TEXT PRIMARY KEY, -- "forge/id"
@@ -6,7 +7,7 @@ CREATE TABLE deliveries (
 	id       TEXT NOT NULL,
 	event    TEXT NOT NULL,
 	header   TEXT NOT NULL,
-	body     BLOB NOT NULL,    -- gzip
+	body     BYTES NOT NULL,   -- gzip
 	digest   TEXT NOT NULL,    -- SHA-256 of the body
 	received BIGINT NOT NULL,
 	state    TEXT NOT NULL,
