@@ -21,18 +21,23 @@ type Name string
 // The commands there are.
 const (
 	Plan     Name = "plan"
+	Apply    Name = "apply"
+	Retry    Name = "retry"
 	OkToTest Name = "ok-to-test"
 	Help     Name = "help"
 )
 
 // Command is one command of a comment.
 type Command struct {
-	Name   Name
-	Commit string // of OkToTest: all of it, since who can push can also make another that begins alike
+	Name    Name
+	Commit  string   // of OkToTest: all of it, since who can push can also make another that begins alike
+	Targets []string // of Apply and Retry: names of targets or environments; none is all
 }
 
 // String is the command as people write it.
-func (c Command) String() string { return strings.TrimSpace("/" + string(c.Name) + " " + c.Commit) }
+func (c Command) String() string {
+	return strings.TrimSpace("/" + string(c.Name) + " " + c.Commit + strings.Join(c.Targets, " "))
+}
 
 // entry is a command's line of the help.
 type entry struct {
@@ -43,6 +48,8 @@ type entry struct {
 
 var entries = []entry{
 	{Plan, "/plan", "looks at the pull request again, and at the clusters as they are now"},
+	{Apply, "/apply [TARGET or ENVIRONMENT …]", "after the merge: applies what waits for it, as it was shown"},
+	{Retry, "/retry [TARGET or ENVIRONMENT …]", "tries again what a cluster kept from being applied, or what was not ready in time"},
 	{OkToTest, "/ok-to-test COMMIT", "lets Davit look at a pull request from a fork, as it is at that commit"},
 	{Help, "/help", "shows this"},
 }
@@ -122,6 +129,8 @@ func read(fields []string) (c Command, mistake string, known bool) {
 			return c, "`/ok-to-test` needs the commit that you have looked at, with all its digits.", true
 		}
 		c.Commit = strings.ToLower(rest[0])
+	case Apply, Retry:
+		c.Targets = rest
 	default:
 		return c, "", false
 	}

@@ -25,6 +25,7 @@ func (m *Masker) Learn(data json.RawMessage) {
 		for _, text := range textsIn(secret[field]) {
 			plain := plainText(field, text)
 			m.learn(plain)
+			m.learnAll(plain)
 			for word := range strings.FieldsFuncSeq(plain, endsWord) {
 				m.learn(word)
 			}
@@ -41,6 +42,36 @@ func (m *Masker) learn(value string) {
 	if at, known := slices.BinarySearchFunc(m.copies, c, longerFirst); distinctive(value) && !known && len(m.copies) < maxCopies {
 		m.copies = slices.Insert(m.copies, at, c)
 	}
+}
+
+// minSaid is the length in bytes from which a value is looked for in what programs say,
+// where a name that is masked by chance does no harm.
+const minSaid = 4
+
+func (m *Masker) learnAll(value string) {
+	for line := range strings.Lines(value) {
+		line = strings.TrimSpace(line)
+		c := copied{value: line, encoded: base64.StdEncoding.EncodeToString([]byte(line))}
+		if at, known := slices.BinarySearchFunc(m.all, c, longerFirst); len(line) >= minSaid && !known {
+			m.all = slices.Insert(m.all, at, c)
+		}
+	}
+}
+
+// Said masks what a program or a cluster says: every value that was learned, however
+// common. There may be Secrets that nobody here has read; their values are not known.
+func (m *Masker) Said(text string) string {
+	if len(m.all) > maxCopies {
+		return "(not shown: there are too many Secrets to look for their values in it)"
+	}
+	for _, c := range m.all {
+		for _, form := range [...]string{c.value, c.encoded} {
+			if strings.Contains(text, form) {
+				text = strings.ReplaceAll(text, form, m.name(c.value))
+			}
+		}
+	}
+	return text
 }
 
 // copied is a value to look for, in its two forms.

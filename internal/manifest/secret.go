@@ -20,7 +20,8 @@ func IsSecret(ref gitops.ObjectRef) bool {
 // derived from the value. The zero value is ready.
 type Masker struct {
 	names  map[string]string
-	copies []copied // what Learn learned, the longest first
+	copies []copied // what Learn learned and nothing spells by chance, the longest first
+	all    []copied // what Learn learned, the longest first
 	apart  bool     // see Apart
 	object string   // the Secret that is being masked, if apart
 }
@@ -30,7 +31,7 @@ type Masker struct {
 // the values of one key of one Secret. Else a pull request could guess what a cluster
 // holds, and read from the numbers which of its guesses is right.
 func (m *Masker) Apart() *Masker {
-	return &Masker{copies: m.copies, apart: true}
+	return &Masker{copies: m.copies, all: m.all, apart: true}
 }
 
 // Mask replaces, in place, what a decoded Secret must not show: all values but

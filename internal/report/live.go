@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/davitops/davit/internal/plan"
 )
 
 // Live is what applying a target would do to its cluster: Unplanned says why that is
@@ -16,6 +18,8 @@ type Live struct {
 	Unmanaged bool           `json:"unmanaged,omitempty"`
 	Hidden    bool           `json:"hidden,omitempty"` // what was deployed may not be read, so deletions are not known
 	Unplanned *Unplanned     `json:"unplanned,omitempty"`
+
+	Effects []plan.Effect `json:"-"` // that Digest names
 }
 
 // Unplanned is why there is no plan. Code is no-cluster, elsewhere or unavailable;
@@ -23,6 +27,17 @@ type Live struct {
 type Unplanned struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// Hide leaves of what happens in a cluster only what happens to which object: for
+// repositories that everybody may read.
+func (t *Target) Hide() {
+	t.Changes = slices.Clone(t.Changes)
+	for i, c := range t.Changes {
+		if c.Planned != nil {
+			t.Changes[i].Planned = &Planned{Class: c.Class, Risks: c.Risks}
+		}
+	}
 }
 
 // Planned is what happens to one object in its cluster.

@@ -11,6 +11,7 @@ import (
 	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/rollout"
 )
 
 // Asked is a comment in which somebody asks for something, and the facts that decide
@@ -20,7 +21,8 @@ type Asked struct {
 	PR       gitops.PullRequest
 	Commands []command.Command
 	Mistakes []string
-	MayWrite bool // whoever wrote it, as the forge said just now
+	MayWrite bool             // whoever wrote it, as the forge said just now
+	Live     []ledger.Rollout // of the repository
 	Now      time.Time
 }
 
@@ -32,7 +34,7 @@ func Answer(row ledger.Pull, a Asked) ledger.Batch {
 	if !a.MayWrite {
 		asked.Refused = "no write permission"
 		// One answer is enough for everything that somebody tries.
-		body := fmt.Sprintf("%s needs write permission for this repository to give Davit commands; somebody who has it can.\n", person(a.Event.Actor))
+		body := refusal(a.Event.Actor) + "\n"
 		return ledger.Batch{Commands: []ledger.Command{asked},
 			Effects: []ledger.Effect{commentEffect(row, "refusal-"+a.Event.Actor.ID, body)}}
 	}
@@ -55,10 +57,46 @@ func Answer(row ledger.Pull, a Asked) ledger.Batch {
 	return b
 }
 
+func refusal(who gitops.Actor) string {
+	return person(who) + " needs write permission for this repository to give Davit commands; somebody who has it can."
+}
+
+// Remark does what a comment on a commit asks for: only what is about its rollout.
+func Remark(a Asked) ledger.Batch {
+	asked := ledger.Command{Forge: a.Event.Repo.Forge, Comment: a.Event.Comment, Pull: a.Event.Commit, Actor: a.Event.Actor, Text: said(a.Commands), At: a.Now}
+	lines := slices.Clone(a.Mistakes)
+	var more goings
+	switch {
+	case !a.MayWrite:
+		asked.Refused, lines = "no write permission", []string{refusal(a.Event.Actor)}
+	case len(lines) > 0:
+		asked.Refused = "not understood"
+	default:
+		for _, c := range a.Commands {
+			if c.Name != command.Apply && c.Name != command.Retry {
+				lines, asked.Refused = append(lines, fmt.Sprintf("`/%s` is for pull requests.", c.Name)), "not for commits"
+				continue
+			}
+			var said []string
+			said, asked.Refused = more.add(&a, c)
+			lines = append(lines, said...)
+		}
+	}
+	b := more.Batch
+	b.Commands = []ledger.Command{asked}
+	if len(lines) > 0 {
+		key := "answer-" + a.Event.Comment
+		b.Effects = append(b.Effects, ledger.Effect{Key: "comment/" + a.Event.Repo.String() + "@" + a.Event.Commit + "/" + key, Forge: a.Event.Repo.Forge,
+			Comment: &forge.Comment{Repo: a.Event.Repo, Commit: a.Event.Commit, Key: key, Body: strings.Join(lines, "\n") + "\n"}})
+	}
+	return b
+}
+
 // run does the commands of somebody who may give them, and returns what is answered, and
 // why something was not done.
 func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string, refused string) {
 	review, help := false, false
+	var more goings
 	for _, c := range a.Commands {
 		switch c.Name {
 		case command.Help:
@@ -72,6 +110,11 @@ func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string, refused stri
 			row.Trusted, review = a.PR.Head.Commit, true
 		case command.Plan:
 			review = true
+		case command.Apply, command.Retry:
+			var said []string
+			if said, refused = more.add(&a, c); len(said) > 0 {
+				lines = append(lines, said...)
+			}
 		}
 	}
 	switch {
@@ -83,10 +126,32 @@ func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string, refused stri
 	default:
 		b = Again(row, a.PR)
 	}
+	b.Rollouts, b.Steps, b.Effects = more.Rollouts, append(b.Steps, more.Steps...), append(b.Effects, more.Effects...)
 	if help {
 		lines = append(lines, command.Usage())
 	}
 	return b, lines, refused
+}
+
+// goings are the rollouts that go on because somebody said so.
+type goings struct{ ledger.Batch }
+
+// add has rollouts go on as a command says, after those before it in the comment.
+func (g *goings) add(a *Asked, c command.Command) (lines []string, refused string) {
+	if a.Event.Commit == "" && a.PR.State != gitops.Merged {
+		return []string{fmt.Sprintf("`/%s` is for pull requests that are merged: what this one changes goes out then.", c.Name)}, "not merged"
+	}
+	b, lines, refused := rollout.Answer(rollout.Asked{
+		Command: c, By: a.Event.Actor.Login, At: a.Now, Live: a.Live, Pull: a.PR.Number, Commit: a.Event.Commit, Now: a.Now,
+	})
+	for _, r := range b.Rollouts {
+		same := func(other ledger.Rollout) bool { return other.ID() == r.ID() }
+		g.Rollouts = append(slices.DeleteFunc(g.Rollouts, same), r)
+		a.Live = slices.Clone(a.Live)
+		a.Live[slices.IndexFunc(a.Live, same)] = r
+	}
+	g.Steps, g.Effects = append(g.Steps, b.Steps...), append(g.Effects, b.Effects...)
+	return lines, refused
 }
 
 func said(commands []command.Command) string {

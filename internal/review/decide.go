@@ -9,6 +9,7 @@ import (
 
 	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/plan"
 	"github.com/davitops/davit/internal/policy"
 	"github.com/davitops/davit/internal/report"
 )
@@ -54,6 +55,7 @@ func Decide(f Facts) ledger.Batch {
 			e := commentEffect(row, "review", body)
 			e.Turn = row.Turn
 			b.Effects = append(b.Effects, e)
+			b.Shown = []ledger.Shown{{Key: row.Name(), Head: row.Head.Commit, At: f.Now, Targets: effects(f.Preview)}}
 		}
 		b.Effects = append(b.Effects, conclusion(&row, check)...)
 	}
@@ -65,6 +67,18 @@ func Decide(f Facts) ledger.Batch {
 	row.Wants = ""
 	b.Pulls = []ledger.Pull{row}
 	return b
+}
+
+// effects are those that a preview shows, by target. What somebody merges then may be
+// applied.
+func effects(p report.Preview) map[string][]plan.Effect {
+	shown := map[string][]plan.Effect{}
+	for _, t := range p.Targets {
+		if t.Live != nil && len(t.Effects) > 0 {
+			shown[t.Name] = t.Effects
+		}
+	}
+	return shown
 }
 
 // conclusion ends the check of a row's head. If that is annotated already, and with

@@ -37,6 +37,9 @@ func Look(row ledger.Pull, pr gitops.PullRequest) ledger.Batch {
 		b = supersede(row)
 		row.Done = row.Turn
 	}
+	if pr.State == gitops.Merged && before.State != gitops.Merged {
+		b.Steps = append(b.Steps, ledger.Step{Kind: ledger.Roll, Key: pr.Repo.String(), Turn: pr.Updated.UnixMilli()})
+	}
 	row.PullRequest = pr
 	b.Pulls = []ledger.Pull{row}
 	return b

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -138,6 +139,16 @@ func (r *Reader) Flag(n *yaml.Node, what string) bool {
 		return false
 	}
 	return strings.EqualFold(n.Value, "true")
+}
+
+// Duration returns a length of time, or zero and a fault.
+func (r *Reader) Duration(n *yaml.Node, what string, least, most time.Duration) time.Duration {
+	d, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || d < least || d > most {
+		r.Fault(n, "%s must be a duration from %s to %s, for example 10m", what, least, most)
+		return 0
+	}
+	return d
 }
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)

@@ -107,7 +107,7 @@ func (p planned) tell(t *outcome, masker *manifest.Masker) error {
 		t.Live = &report.Live{Unplanned: &report.Unplanned{Code: string(p.problem.Code), Message: p.problem.Message}}
 		return nil
 	}
-	t.Live = &report.Live{Digest: p.plan.Digest, Unmanaged: p.plan.Unmanaged, Hidden: p.plan.Hidden, Classes: map[string]int{}}
+	t.Live = &report.Live{Digest: p.plan.Digest, Unmanaged: p.plan.Unmanaged, Hidden: p.plan.Hidden, Classes: map[string]int{}, Effects: p.plan.Effects()}
 	for class, count := range p.plan.Count() {
 		t.Classes[string(class)] = count
 	}

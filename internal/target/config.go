@@ -2,6 +2,7 @@ package target
 
 import (
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -19,19 +20,50 @@ type Config struct {
 	branch       string
 	environments []Environment
 	targets      []pattern
+	window       time.Duration
+	reverts      Reverts
 }
 
 // Environment is a named set of clusters that are deployed alike.
 type Environment struct {
-	Name     string
-	Clusters []string
+	Name      string
+	Clusters  []string
+	OnCommand bool          // after a merge, somebody has to say so
+	After     []string      // the environments that come first
+	Soak      time.Duration // how long they must have been healthy
 }
+
+// Reverts says what is done when a deployment fails.
+type Reverts struct{ Never, Draft bool }
+
+// DefaultWindow is how long a deployment is watched after everything is ready.
+const DefaultWindow = 10 * time.Minute
 
 // Branch is the branch that deploys; empty means the default branch.
 func (c Config) Branch() string { return c.branch }
 
 // Environments are the configured environments, in the order of the file.
 func (c Config) Environments() []Environment { return slices.Clone(c.environments) }
+
+// Environment returns what is configured for an environment: nothing, if it is known by
+// convention alone.
+func (c Config) Environment(name string) Environment {
+	if e := c.environment(name); e != nil {
+		return *e
+	}
+	return Environment{Name: name}
+}
+
+// Window is how long a deployment is watched after everything is ready.
+func (c Config) Window() time.Duration {
+	if c.window == 0 {
+		return DefaultWindow
+	}
+	return c.window
+}
+
+// Reverts says what is done when a deployment fails.
+func (c Config) Reverts() Reverts { return c.reverts }
 
 func (c Config) environment(name string) *Environment {
 	for i, e := range c.environments {
@@ -66,6 +98,8 @@ func ParseConfig(file string, data []byte) (Config, []manifest.Problem) {
 			"branch":       func(n *yaml.Node) { c.branch = r.Text(n, "branch", "main") },
 			"environments": func(n *yaml.Node) { c.environments = readEnvironments(r, n) },
 			"targets":      func(n *yaml.Node) { c.targets = readTargets(r, n) },
+			"health":       func(n *yaml.Node) { c.window = readWindow(r, n) },
+			"revert":       func(n *yaml.Node) { c.reverts = readReverts(r, n) },
 		})
 		if !version && root.Kind == yaml.MappingNode {
 			r.Fault(root, "version is missing; add \"version: 1\"")
@@ -90,6 +124,9 @@ func readEnvironments(r *settings.Reader, n *yaml.Node) []Environment {
 		r.Fields(value, "environment "+manifest.Quote(e.Name), "cluster: staging", settings.Fields{
 			"cluster":  func(n *yaml.Node) { one = n },
 			"clusters": func(n *yaml.Node) { many = n },
+			"apply":    func(n *yaml.Node) { e.OnCommand = readApply(r, n) },
+			"after":    func(n *yaml.Node) { e.After = readAfter(r, n) },
+			"soak":     func(n *yaml.Node) { e.Soak = r.Duration(n, "soak", 0, maxSoak) },
 		})
 		switch {
 		case one != nil && many != nil:
@@ -101,7 +138,77 @@ func readEnvironments(r *settings.Reader, n *yaml.Node) []Environment {
 		}
 		environments = append(environments, e)
 	}
+	if circle := circleOf(environments); circle != "" {
+		r.Fault(n, "the environment %s comes after itself; remove an \"after\" of the circle", manifest.Quote(circle))
+	}
 	return environments
+}
+
+// Limits on times: what is longer is a mistake, and a rollout waits that long.
+const (
+	maxSoak   = 7 * 24 * time.Hour
+	minWindow = time.Second
+	maxWindow = 24 * time.Hour
+)
+
+func readApply(r *settings.Reader, n *yaml.Node) (onCommand bool) {
+	switch mode := r.Text(n, "apply", "on-merge"); mode {
+	case "", "on-merge":
+	case "on-command":
+		return true
+	default:
+		r.Fault(n, "apply must be on-merge or on-command, not %s", manifest.Quote(mode))
+	}
+	return false
+}
+
+func readAfter(r *settings.Reader, n *yaml.Node) []string {
+	var names []string
+	for _, item := range r.Items(n, maxListed, "after must be a list of environments, for example [staging]", "after is limited to %d environments") {
+		names = append(names, r.Label(item, "an environment's name"))
+	}
+	return names
+}
+
+// circleOf is an environment that waits for itself, if there is one.
+func circleOf(environments []Environment) string {
+	after := map[string][]string{}
+	for _, e := range environments {
+		after[e.Name] = e.After
+	}
+	const walking, walked = 1, 2
+	state := map[string]int{}
+	var walk func(name string) bool
+	walk = func(name string) bool {
+		if state[name] != 0 {
+			return state[name] == walking
+		}
+		state[name] = walking
+		circle := slices.ContainsFunc(after[name], walk)
+		state[name] = walked
+		return circle
+	}
+	for _, e := range environments {
+		if walk(e.Name) {
+			return e.Name
+		}
+	}
+	return ""
+}
+
+func readWindow(r *settings.Reader, n *yaml.Node) (window time.Duration) {
+	r.Fields(n, "health", "window: 10m", settings.Fields{
+		"window": func(n *yaml.Node) { window = r.Duration(n, "window", minWindow, maxWindow) },
+	})
+	return window
+}
+
+func readReverts(r *settings.Reader, n *yaml.Node) (reverts Reverts) {
+	r.Fields(n, "revert", "open: true", settings.Fields{
+		"open":  func(n *yaml.Node) { reverts.Never = !r.Flag(n, "open") },
+		"draft": func(n *yaml.Node) { reverts.Draft = r.Flag(n, "draft") },
+	})
+	return reverts
 }
 
 func readClusters(r *settings.Reader, n *yaml.Node) []string {

@@ -1,0 +1,124 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/davitops/davit/internal/ledger"
+)
+
+// Facts are what is remembered of a repository's rollouts.
+type Facts struct {
+	Rollout  ledger.Rollout   // the one that is looked at
+	Live     []ledger.Rollout // all of the repository, the oldest first
+	Deployed map[string]ledger.Deployed
+	Numbers  map[string]int // of the pull requests of reverts, by target
+	Now      time.Time
+}
+
+// Advance starts what may start, and says of the rest what it waits for.
+func Advance(f Facts) ledger.Batch {
+	c := begin(f.Rollout, f.Live, f.Now)
+	for i := range c.rollouts[0].Targets {
+		d := c.at(i)
+		if number := f.Numbers[d.Target.Name()]; number > 0 && d.Revert.Number != number {
+			d.Revert.Number, c.dirty[0] = number, true
+		}
+		if d.State != ledger.Queued {
+			continue
+		}
+		why, until := c.waits(*d)
+		switch {
+		case why != "":
+			c.set(0, i, ledger.Queued, why)
+			if !until.IsZero() {
+				c.rest.Steps = append(c.rest.Steps, ledger.Step{Kind: ledger.Advance, Key: f.Rollout.ID(), Turn: until.Unix(), At: until})
+			}
+		case f.Rollout.Undoes != "" || !d.Approved.IsZero():
+			c.start(i, f.Deployed)
+		case d.Removed:
+			c.set(0, i, ledger.Held, fmt.Sprintf("its directory is gone; /apply %s deletes what was deployed from it", d.Target.Name()))
+		case d.OnCommand:
+			c.set(0, i, ledger.Held, "waits for /apply")
+		default:
+			c.start(i, f.Deployed)
+		}
+	}
+	return c.batch()
+}
+
+// start begins a deployment.
+func (c *change) start(i int, deployed map[string]ledger.Deployed) {
+	d := c.at(i)
+	was := deployed[d.Target.Name()]
+	if d.Resume, d.Troubles = false, nil; was.Commit != c.rollouts[0].Commit { // else it was begun before
+		d.From, d.Was = was.Healthy, was.Commit
+	}
+	c.set(0, i, ledger.Applying, "")
+	c.retire(i)
+	c.next(i, ledger.Deploy)
+}
+
+// waits says what a deployment waits for, and until when, if that is known. It is empty if
+// it may start.
+func (c *change) waits(d ledger.Deployment) (why string, until time.Time) {
+	c.others(d.Target.Name(), func(rollout, _ int, other *ledger.Deployment) {
+		if other.State == ledger.Applying {
+			why = fmt.Sprintf("waits for %s, which is being applied", short(c.rollouts[rollout].Commit))
+		}
+	})
+	if why != "" {
+		return why, until
+	}
+	for _, environment := range d.After {
+		if why, until = c.first(environment, d); why != "" {
+			return why, until
+		}
+	}
+	return "", time.Time{}
+}
+
+// first says what keeps an environment that comes before a deployment from having been
+// healthy for long enough. One that the rollout does not touch holds nothing up, unless it
+// is not well.
+func (c *change) first(environment string, d ledger.Deployment) (why string, until time.Time) {
+	touched := false
+	for _, other := range c.rollouts[0].Targets {
+		if other.Target.Environment != environment {
+			continue
+		}
+		touched = true
+		rested := other.Since.Add(d.Soak)
+		switch {
+		case other.State != ledger.Healthy:
+			return fmt.Sprintf("waits for %s: %s is %s", environment, other.Target.Name(), other.State), time.Time{}
+		case rested.After(c.now) && rested.After(until):
+			until = rested
+		}
+	}
+	if !until.IsZero() {
+		return fmt.Sprintf("waits until %s has been healthy for %s", environment, d.Soak), until
+	}
+	if touched {
+		return "", time.Time{}
+	}
+	for _, r := range c.rollouts[1:] {
+		at := slices.IndexFunc(r.Targets, func(other ledger.Deployment) bool {
+			return other.Target.Environment == environment && !other.Over() && ended(other.State)
+		})
+		if at >= 0 {
+			return fmt.Sprintf("waits for %s: %s is %s", environment, r.Targets[at].Target.Name(), r.Targets[at].State), time.Time{}
+		}
+	}
+	return "", time.Time{}
+}
+
+// ended reports whether a deployment has come to an end that is not a good one.
+func ended(s ledger.DeploymentState) bool {
+	switch s {
+	case ledger.Degraded, ledger.Failed, ledger.TimedOut, ledger.Inconclusive, ledger.Reverting:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/davitops/davit/internal/diff"
+	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/plan"
+	"github.com/davitops/davit/internal/report"
+	"github.com/davitops/davit/internal/target"
+)
+
+// Affected is a target of which two revisions do not have the same objects.
+type Affected struct {
+	Target  gitops.Target
+	Removed bool // the later revision does not have it
+}
+
+// Deployed is what the later of two revisions deploys otherwise.
+type Deployed struct {
+	Config   target.Config // as the later one has it
+	Problems []manifest.Problem
+	Affected []Affected
+}
+
+// Affected finds the targets that differ between two revisions of a branch that is
+// deployed. The configuration of the later one holds for both; with a problem in it
+// nothing else is known. A target that can't be rendered is affected if its files are.
+func (s Surveyor) Affected(ctx context.Context, q Question) (Deployed, error) {
+	later, err := readConfig(q.Head)
+	if err != nil || len(later.problems) > 0 {
+		return Deployed{Problems: later.problems}, err
+	}
+	found, err := discoverBy(q, later.config)
+	if err != nil {
+		return Deployed{}, err
+	}
+	work := directories(found.base.Targets, found.head.Targets, q.Path)
+	if err := passOver(q, found.markers, work); err != nil {
+		return Deployed{}, err
+	}
+	if err := s.render(ctx, q, work); err != nil {
+		return Deployed{}, err
+	}
+	d := Deployed{Config: later.config}
+	for _, directory := range work {
+		same, err := directory.same()
+		if err != nil {
+			return Deployed{}, fmt.Errorf("survey %s: %w", directory.path, err)
+		}
+		for name, t := range directory.targets() {
+			if removed := !isOn(directory.head, name); directory.affected && !same || removed || !isOn(directory.base, name) {
+				d.Affected = append(d.Affected, Affected{Target: t, Removed: removed})
+			}
+		}
+	}
+	slices.SortFunc(d.Affected, func(a, b Affected) int { return strings.Compare(a.Target.Name(), b.Target.Name()) })
+	return d, nil
+}
+
+// discoverBy finds the targets of both revisions by one configuration.
+func discoverBy(q Question, config target.Config) (found, error) {
+	f := found{markers: map[target.MarkerKey]target.Marker{}}
+	for _, t := range []Tree{q.Base, q.Head} {
+		if err := readMarkers(t, f.markers); err != nil {
+			return f, err
+		}
+	}
+	f.base = target.Discover(q.Base.Entries(), f.markers, config)
+	f.head = target.Discover(q.Head.Entries(), f.markers, config)
+	keepSpoiled(f.base, &f.head)
+	return f, nil
+}
+
+// same reports whether a directory renders to the same objects on both sides.
+func (d *directory) same() (bool, error) {
+	if d.base == nil || d.head == nil || d.base.rendering.Problem != nil || d.head.rendering.Problem != nil {
+		return false, nil
+	}
+	changes, err := diff.Sets(d.base.rendering.Objects, d.head.rendering.Objects, &manifest.Masker{})
+	return len(changes) == 0, err
+}
+
+// Masker knows the Secrets among some objects, and those that a plan has found.
+func Masker(objects []manifest.Object, p plan.Plan) *manifest.Masker {
+	var masker manifest.Masker
+	for _, o := range objects {
+		if manifest.IsSecret(o.Ref) {
+			masker.Learn(o.JSON)
+		}
+	}
+	planned{plan: p}.learn(&masker)
+	return masker.Apart()
+}
+
+// Told is a plan as people are told it, without what git says.
+func Told(t gitops.Target, p plan.Plan, masker *manifest.Masker) (report.Target, error) {
+	o := outcome{Target: report.Target{
+		Name: t.Name(), Path: t.Path, Claimant: t.Claimant, Renderer: string(t.Renderer), Environment: t.Environment, Cluster: t.Cluster,
+		Status: report.Changed, Why: []string{}, Changes: []report.Change{},
+	}}
+	err := planned{plan: p}.tell(&o, masker)
+	return o.Target, err
+}
+
+// Changed are the paths of files at which two revisions differ.
+func Changed(base, head Tree) []string {
+	changed := changedPaths(base.Entries(), head.Entries())
+	slices.Sort(changed)
+	return changed
+}
+
+// Readers are the names of the targets that could read one of some files.
+func (s Surveyor) Readers(files Tree, paths []string) ([]string, error) {
+	config, err := readConfig(files)
+	if err != nil {
+		return nil, err
+	}
+	found, err := discoverBy(Question{Base: files, Head: files}, config.config)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range found.head.Targets {
+		reach, known, err := target.ReachOf(t, files, found.markers)
+		if err != nil {
+			return nil, fmt.Errorf("survey %s: %w", t.Name(), err)
+		}
+		if !known || slices.ContainsFunc(paths, reach.Touches) {
+			names = append(names, t.Name())
+		}
+	}
+	return names, nil
+}
