@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +16,7 @@ import (
 type Merged struct {
 	Tree string // the merged tree; with conflicts, the tree of the commit that was to be merged
 	// Conflicts are the files that both sides changed in ways that do not go
-	// together. Unrelated says that the commits share no history at all.
+	// together, or directories that they renamed so. Unrelated says that the commits share no history at all.
 	Conflicts []string
 	Unrelated bool
 }
@@ -32,15 +34,70 @@ func (r *Repository) Merge(ctx context.Context, base, head string) (Merged, erro
 	case err != nil:
 		return Merged{}, fmt.Errorf("find where %s and %s part: %w", base, head, err)
 	}
-	out, err := r.run(ctx, r.dir, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", "--end-of-options", base, head)
-	fields := strings.Split(strings.TrimRight(out, "\x00"), "\x00")
+	merged, conflicts, err := r.mergeTrees(ctx, base, head)
+	if err != nil {
+		return Merged{}, fmt.Errorf("merge %s into %s: %w", head, base, err)
+	}
+	if len(conflicts) > 0 {
+		return Merged{Tree: tree, Conflicts: conflicts}, nil
+	}
+	return Merged{Tree: merged}, nil
+}
+
+// mergeTrees merges two commits, into a tree or into at least one conflict.
+func (r *Repository) mergeTrees(ctx context.Context, ours, theirs string) (tree string, conflicts []string, err error) {
+	out, err := r.run(ctx, r.dir, "merge-tree", "--write-tree", "-z", "--name-only", "--end-of-options", ours, theirs)
+	fields := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
 	switch {
 	case err == nil:
-		return Merged{Tree: fields[0]}, nil
-	case exitCode(err) == 1:
-		return Merged{Tree: tree, Conflicts: fields[1:]}, nil
+		return fields[0], nil, nil
+	case exitCode(err) != 1:
+		return "", nil, err
 	}
-	return Merged{}, fmt.Errorf("merge %s into %s: %w", head, base, err)
+	for _, name := range conflictsIn(fields[1:]) {
+		conflicts = append(conflicts, original(name, ours, theirs))
+	}
+	if len(conflicts) == 0 {
+		return "", nil, fmt.Errorf("it is not clean, and git names no conflict: %w", err)
+	}
+	slices.Sort(conflicts)
+	return "", slices.Compact(conflicts), nil
+}
+
+// conflictsIn takes the conflicts out of what git says of a merge: files in conflict,
+// an empty field, and messages, each of them the number of its paths, these, its kind
+// and its text. A conflict of renamed directories may be in no file: then the paths
+// of the messages are all there is.
+func conflictsIn(fields []string) []string {
+	switch end := slices.Index(fields, ""); {
+	case end < 0:
+		return fields
+	case end > 0:
+		return fields[:end]
+	}
+	var named []string
+	for rest := fields[1:]; len(rest) > 0; {
+		count, err := strconv.Atoi(rest[0])
+		if err != nil || count < 0 || len(rest) < count+3 {
+			break
+		}
+		if strings.HasPrefix(rest[count+1], "CONFLICT") {
+			named = append(named, rest[1:count+1]...)
+		}
+		rest = rest[count+3:]
+	}
+	return named
+}
+
+// original is a file's own name. Where a file is in the way of a directory, git calls
+// it after the commit that it is from.
+func original(name string, commits ...string) string {
+	for _, commit := range commits {
+		if isID(commit) {
+			name, _, _ = strings.Cut(name, "~"+commit)
+		}
+	}
+	return name
 }
 
 func (r *Repository) treeOf(ctx context.Context, commit string) (string, error) {
@@ -90,8 +147,7 @@ func (r *Repository) treeOfWorkTree(ctx context.Context) (string, error) {
 	if err := copyIndex(filepath.Join(r.dir, "index"), index); err != nil {
 		return "", err
 	}
-	inWorkTree := *r
-	inWorkTree.env = append(r.env[:len(r.env):len(r.env)], "GIT_INDEX_FILE="+index, "GIT_WORK_TREE="+r.top)
+	inWorkTree := r.with("GIT_INDEX_FILE="+index, "GIT_WORK_TREE="+r.top)
 	if _, err := inWorkTree.run(ctx, r.top, "add", "--all"); err != nil {
 		return "", err
 	}

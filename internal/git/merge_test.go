@@ -69,6 +69,30 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeOfDirectories is of conflicts that git reports in no file, or in one of a name
+// that it made up.
+func TestMergeOfDirectories(t *testing.T) {
+	t.Parallel()
+	dir := repository(t, "both", lines, "d/a", "a"+lines, "d/b", "b"+lines, "e/x", "x")
+	root := git(t, dir, "rev-parse", "HEAD")
+	branch := func(remove string, files ...string) string {
+		git(t, dir, "checkout", "--quiet", "--detach", root)
+		git(t, dir, "rm", "--quiet", "-r", remove)
+		return commit(t, dir, files...)
+	}
+	split := branch("d", "f/a", "a"+lines, "g/b", "b"+lines, "both", "0\n"+lines)
+	added := branch("e", "d/new", "new", "both", lines+"10\n")
+	file := branch("e", "e", "file")
+	inside := branch("e/x", "e/y", "y")
+	r := open(t, dir)
+	for _, test := range []struct{ base, head, want string }{{split, added, "d"}, {added, split, "d"}, {inside, file, "e"}, {file, inside, "e"}} {
+		got, err := r.Merge(t.Context(), test.base, test.head)
+		if d := cmp.Diff([]string{test.want}, got.Conflicts); d != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, d)
+		}
+	}
+}
+
 // TestMergeWritesNothing checks the promise of the package for a real merge,
 // whose tree is new.
 func TestMergeWritesNothing(t *testing.T) {

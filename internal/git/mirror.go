@@ -174,11 +174,11 @@ func clearLeftovers(dir string) error {
 	})
 }
 
-// mirrorEnvironment is for repositories of other people: nobody's configuration
-// on this machine holds, only protocols that fetch are spoken, and no object is
-// fetched because it is missing.
+// mirrorEnvironment is for repositories of other people: nobody's configuration or
+// attributes on this machine hold, only protocols that fetch and push are spoken, and
+// no object is fetched because it is missing.
 func mirrorEnvironment() []string {
-	return append(baseEnvironment(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=https:http:file",
+	return append(baseEnvironment(), "GIT_CONFIG_NOSYSTEM=1", "GIT_ATTR_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=https:http:file",
 		"GIT_NO_LAZY_FETCH=1", "HOME=/nonexistent")
 }
 
@@ -190,19 +190,38 @@ func (r *Repository) keeping() *Repository {
 	return &keeping
 }
 
-// Source is where a mirror is fetched from. User and Password are sent to the host of
+// Source is where a mirror is fetched from, and where branches are pushed to. User and Password are sent to the host of
 // URL and to no other: redirects are not followed.
 type Source struct {
 	URL, User, Password string
 	Pull                int // the pull or merge request whose commits are fetched besides the branches; 0 is none
 }
 
-// A fetch over HTTP is given up when less than lowSpeed bytes a second arrive for
+// A fetch or push over HTTP is given up when less than lowSpeed bytes a second pass for
 // lowSpeedTime seconds.
 const (
 	lowSpeed     = "1000"
 	lowSpeedTime = "60"
 )
+
+// knowing is the repository as a git sees it that talks to a source: with the
+// password, which no error repeats even if the source does.
+func (r *Repository) knowing(s Source) (*Repository, error) {
+	environment, err := s.environment()
+	if err != nil {
+		return nil, err
+	}
+	knowing := r.with(environment...)
+	if s.Password != "" {
+		knowing.hide = strings.NewReplacer(s.authorization(), "***", s.Password, "***")
+	}
+	return knowing, nil
+}
+
+// authorization is user and password as they are sent.
+func (s Source) authorization() string {
+	return base64.StdEncoding.EncodeToString([]byte(s.User + ":" + s.Password))
+}
 
 // environment tells git the password where no other user of the machine can read it,
 // which they could in its arguments.
@@ -215,7 +234,7 @@ func (s Source) environment() ([]string, error) {
 		}
 		site := (&url.URL{Scheme: address.Scheme, Host: address.Host, Path: "/"}).String()
 		configuration = append(configuration, "http."+site+".extraHeader",
-			"Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(s.User+":"+s.Password)))
+			"Authorization: Basic "+s.authorization())
 	}
 	environment := []string{"GIT_CONFIG_COUNT=" + strconv.Itoa(len(configuration)/2)}
 	for i := 0; i < len(configuration); i += 2 {
@@ -242,12 +261,10 @@ func (r *Repository) fetch(ctx context.Context, from Source) error {
 		return err
 	}
 	defer free()
-	environment, err := from.environment()
+	keeping, err := r.keeping().knowing(from)
 	if err != nil {
 		return err
 	}
-	keeping := r.keeping()
-	keeping.env = append(keeping.env, environment...)
 	if err := keeping.matchFormat(ctx, from.URL); err != nil {
 		return err
 	}

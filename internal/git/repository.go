@@ -1,11 +1,13 @@
-// Package git reads repositories through the git program: commits as entries
-// plus Read, the merge of two commits, a work tree as if it were committed, and
-// bare mirrors of remote repositories, complete in branches and tags.
+// Package git works on repositories through the git program: commits as entries
+// plus Read, the merge of two commits, a work tree as if it were committed, bare
+// mirrors of remote repositories, complete in branches and tags, commits that undo
+// others, and branches that are pushed.
 //
-// It never changes a repository it did not make itself: what a merge or a work
-// tree needs written goes into a scratch directory of objects. It runs git with
-// argument vectors only, an environment of its own and no hooks, and never
-// follows a name out of a manifest.
+// It never changes a repository it did not make itself, except that Push adds a
+// branch to one, and never moves a branch: what a merge, an undoing or a work tree
+// needs written goes into a scratch directory of objects. It runs git with argument
+// vectors only, an environment of its own and no hooks, and never follows a name out
+// of a manifest.
 package git
 
 import (
@@ -16,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,10 +32,11 @@ var ErrNoRepository = errors.New("not a git repository")
 // Repository is one repository on this machine. Close it: it holds a process
 // and a scratch directory. Its methods may be called concurrently.
 type Repository struct {
-	program string   // the git program
-	dir     string   // the git directory
-	top     string   // the work tree, or empty
-	env     []string // of every git that runs here
+	program string            // the git program
+	dir     string            // the git directory
+	top     string            // the work tree, or empty
+	env     []string          // of every git that runs here
+	hide    *strings.Replacer // takes out of errors what nobody may read; nil takes out nothing
 	scratch string
 	objects *objects
 	release func() // what Close does besides, or nil
@@ -135,10 +139,28 @@ func (r *Repository) prepare(cmd *exec.Cmd, dir string) *exec.Cmd {
 	return cmd
 }
 
+// with is the repository as a git sees it that has more in its environment.
+func (r *Repository) with(environment ...string) *Repository {
+	with := *r
+	with.env = slices.Concat(r.env, environment)
+	return &with
+}
+
 // run returns what git prints. Its error wraps *exec.ExitError, for the code,
 // and holds what git said.
 func (r *Repository) run(ctx context.Context, dir string, args ...string) (string, error) {
+	return r.runWith(ctx, dir, func(*exec.Cmd) {}, args...)
+}
+
+// feed is run for a git that reads input.
+func (r *Repository) feed(ctx context.Context, input string, args ...string) (string, error) {
+	return r.runWith(ctx, r.dir, func(cmd *exec.Cmd) { cmd.Stdin = strings.NewReader(input) }, args...)
+}
+
+// runWith is run for a command that is changed before it starts.
+func (r *Repository) runWith(ctx context.Context, dir string, change func(*exec.Cmd), args ...string) (string, error) {
 	cmd := r.prepare(exec.CommandContext(ctx, r.program, vector(args...)...), dir)
+	change(cmd)
 	// Interrupted, git removes its locks and unfinished files; killed, it can't.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var out, said bytes.Buffer
@@ -147,9 +169,17 @@ func (r *Repository) run(ctx context.Context, dir string, args ...string) (strin
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return out.String(), fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(said.String()))
+		return out.String(), fmt.Errorf("git %s: %w: %s", args[0], err, r.hidden(strings.TrimSpace(said.String())))
 	}
 	return out.String(), nil
+}
+
+// hidden is a text that a server may have had a hand in, as errors can repeat it.
+func (r *Repository) hidden(text string) string {
+	if r.hide == nil {
+		return text
+	}
+	return r.hide.Replace(text)
 }
 
 func exitCode(err error) int {
