@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo setup playground test e2e bench lint generate clean
+.PHONY: help build demo git setup playground test e2e bench lint generate clean
 
 GO       ?= go
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -19,23 +19,16 @@ help: ## Show what there is
 build: ## Build bin/davit
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/davit ./cmd/davit
 
-# unpack SAMPLE SIDE DIR writes the files that a sample has on one side.
-unpack = awk -v side="$(2)/" -v dir="$(3)/" '/^-- .* --$$/ {out = ""; if (index($$2, side) == 1) { \
-	out = dir substr($$2, length(side) + 1); d = out; sub("/[^/]*$$", "", d); system("mkdir -p " d); printf "" > out }; next} \
-	out != "" {print > out}' testdata/samples/$(1).txtar
+# KEEP=1 leaves everything up until it is interrupted.
+demo: git playground ## Play two releases on real parts: merged, deployed, failed, reverted
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/davit ./cmd/githubsim ./cmd/demo
+	@exec bin/demo $(if $(KEEP),-keep)
 
-demo: build ## Show what Davit says of a pull request, on a sample repository
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	git="git -C $$dir -c user.name=demo -c user.email=demo@localhost -c commit.gpgsign=false"; \
-	$$git init --quiet --initial-branch=main; \
-	$(call unpack,release,base,$$dir); $$git add --all; $$git commit --quiet -m "The shop as it is deployed"; \
-	$$git checkout --quiet -b release-1.5; \
-	$(call unpack,release,head,$$dir); $$git add --all; $$git commit --quiet -m "Release 1.5"; \
-	echo "\$$ git diff --stat main"; $$git --no-pager diff --stat main; \
-	echo; echo "\$$ davit preview"; bin/davit preview -C "$$dir" || test $$? = 1
-
-setup: playground ## Install what tests need: Debian packages, and the playground
+git:
 	@command -v git >/dev/null || { echo "installing git"; apt-get update -qq && apt-get install -y -qq git >/dev/null; }
+
+setup: git playground ## Install what tests need: Debian packages, and the playground
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { echo "installing PostgreSQL"; apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
 
 playground: ## Build Kubernetes for tests, once; the last line is the program's path
 	@[ -x $(PLAYGROUND) ] || GO='$(GO)' deploy/playground/build $(PLAYGROUND)

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/davitops/davit/internal/cluster"
-	"github.com/davitops/davit/internal/cluster/apply"
 	"github.com/davitops/davit/internal/cluster/clustertest"
 	"github.com/davitops/davit/internal/fleet"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
+	"github.com/davitops/davit/internal/rollout"
 )
 
 // many is a target of many Deployments without pods, at a version.
@@ -106,10 +106,10 @@ func deployMany(b *testing.B, f *fleet.Fleet, objects []manifest.Object) time.Du
 		b.Fatal(err)
 	}
 	began := time.Now()
-	result, err := f.Apply(b.Context(), fleet.Deployment{Target: target, Objects: objects, Revision: "HEAD", Shown: shown.Effects()},
-		fleet.Hands{Holder: "the benchmark", Journal: forgetful{}})
-	if err != nil || result.State != apply.Done {
-		b.Fatalf("%s: %v", result.State, err)
+	f.Holder = "the benchmark"
+	result, err := f.Apply(b.Context(), rollout.Order{Target: target, Objects: objects, Revision: "HEAD", Shown: shown.Effects()}, forget)
+	if err != nil || result.Ending != rollout.Done {
+		b.Fatalf("%s: %s, %v", result.Ending, result.Why, err)
 	}
 	return time.Since(began)
 }

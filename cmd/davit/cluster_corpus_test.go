@@ -143,8 +143,9 @@ func (c *corpusCluster) deploy(t *testing.T, r renderedTarget) {
 	if r.definitions() > 0 {
 		wait = 20 * time.Second
 	}
-	result, err := c.fleet.Apply(ctx, fleet.Deployment{Target: r.Target, Objects: objects, Revision: "HEAD", Shown: shown.Effects()},
-		fleet.Hands{Holder: "the test", Journal: forgetful{}, Wait: wait})
+	result, err := apply.Applier{Cluster: c.connection, Holder: "the test", Journal: forgetful{}, Wait: wait}.Run(ctx, apply.Job{
+		Owner: plan.OwnerOf(c.repo, r.Target), Objects: objects, Revision: "HEAD", Shown: shown.Effects(), Key: []byte("key"), Scope: plan.Everything,
+	})
 	var stops *apply.Stopped
 	if errors.As(err, &stops) {
 		t.Errorf("%s: what stays stops too: %v", r.Path, err)
@@ -231,3 +232,8 @@ func (c *corpusCluster) compare(t *testing.T, r renderedTarget, facts plan.Facts
 		}
 	}
 }
+
+// forgetful is a journal that nobody reads.
+type forgetful struct{}
+
+func (forgetful) Note(context.Context, apply.Step) error { return nil }

@@ -16,13 +16,14 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/davitops/davit/internal/cluster"
-	"github.com/davitops/davit/internal/cluster/apply"
 	"github.com/davitops/davit/internal/cluster/clustertest"
 	"github.com/davitops/davit/internal/config"
 	"github.com/davitops/davit/internal/fleet"
 	"github.com/davitops/davit/internal/gitops"
+	"github.com/davitops/davit/internal/ledger"
 	"github.com/davitops/davit/internal/manifest"
 	"github.com/davitops/davit/internal/report"
+	"github.com/davitops/davit/internal/rollout"
 )
 
 // clusters starts two real clusters, for the tests that need one, once; stopClusters
@@ -255,10 +256,10 @@ func deploy(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := f.Apply(ctx, fleet.Deployment{Target: target, Objects: objects, Revision: "HEAD", Shown: shown.Effects()},
-		fleet.Hands{Holder: "the test", Journal: forgetful{}})
-	if err == nil && result.State != apply.Done {
-		err = fmt.Errorf("the deployment ended %s: %v", result.State, result.Outcomes)
+	f.Holder = "the test"
+	result, err := f.Apply(ctx, rollout.Order{Target: target, Objects: objects, Revision: "HEAD", Shown: shown.Effects()}, forget)
+	if err == nil && result.Ending != rollout.Done {
+		err = fmt.Errorf("the deployment ended %s: %s", result.Ending, result.Why)
 	}
 	return err
 }
@@ -287,7 +288,5 @@ func objectsIn(ts *testscript.TestScript, args []string) ([]manifest.Object, err
 	return objects, nil
 }
 
-// forgetful is a journal that nobody reads.
-type forgetful struct{}
-
-func (forgetful) Note(context.Context, apply.Step) error { return nil }
+// forget keeps a journal that nobody reads.
+func forget(context.Context, ledger.Note) error { return nil }

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/davitops/davit/internal/bot"
-	"github.com/davitops/davit/internal/config"
-	"github.com/davitops/davit/internal/fleet"
 	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/git"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/rollout"
 	"github.com/davitops/davit/internal/survey"
 	"github.com/davitops/davit/internal/target"
 )
@@ -24,9 +22,7 @@ type mirrors struct{ dir string }
 
 // Compare implements bot.Mirrors.
 func (m mirrors) Compare(ctx context.Context, pr gitops.PullRequest, from forge.Source) (bot.Sides, error) {
-	// Escaped, a path is one name: no repository can be called into another's place.
-	dir := filepath.Join(m.dir, pr.Repo.Forge, url.PathEscape(pr.Repo.Path)+".git")
-	repository, err := git.Mirror(ctx, dir)
+	repository, err := m.mirror(ctx, pr.Repo)
 	if err != nil {
 		return bot.Sides{}, err
 	}
@@ -38,12 +34,44 @@ func (m mirrors) Compare(ctx context.Context, pr gitops.PullRequest, from forge.
 	return s, nil
 }
 
-func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRequest, from git.Source) (bot.Sides, error) {
-	err := repository.Fetch(ctx, from)
-	if errors.Is(err, git.ErrBusy) { // others must not wait for one large repository
-		return bot.Sides{}, &ledger.Later{Until: time.Now().Add(10 * time.Second), Err: err}
-	}
+func (m mirrors) mirror(ctx context.Context, repo gitops.Repo) (*git.Repository, error) {
+	// Escaped, a path is one name: no repository can be called into another's place.
+	return git.Mirror(ctx, filepath.Join(m.dir, repo.Forge, url.PathEscape(repo.Path)+".git"))
+}
+
+// Open implements bot.Mirrors.
+func (m mirrors) Open(ctx context.Context, repo gitops.Repo, from forge.Source) (bot.Copy, error) {
+	repository, err := m.mirror(ctx, repo)
 	if err != nil {
+		return nil, err
+	}
+	if err := fetch(ctx, repository, git.Source{URL: from.URL, User: from.User, Password: from.Password}); err != nil {
+		return nil, errors.Join(err, repository.Close())
+	}
+	return local{repository}, nil
+}
+
+// Local implements bot.Mirrors.
+func (m mirrors) Local(ctx context.Context, repo gitops.Repo) (bot.Copy, error) {
+	repository, err := m.mirror(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	return local{repository}, nil
+}
+
+// fetch brings a mirror up to date. Others must not wait for one large repository.
+func fetch(ctx context.Context, repository *git.Repository, from git.Source) error {
+	passing("git fetch")
+	err := repository.Fetch(ctx, from)
+	if errors.Is(err, git.ErrBusy) {
+		return &ledger.Later{Until: time.Now().Add(10 * time.Second), Err: err}
+	}
+	return err
+}
+
+func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRequest, from git.Source) (bot.Sides, error) {
+	if err := fetch(ctx, repository, from); err != nil {
 		return bot.Sides{}, err
 	}
 	tip, err := repository.Resolve(ctx, "refs/heads/"+pr.Base.Branch)
@@ -95,27 +123,62 @@ func deploying(ctx context.Context, repository *git.Repository, standard string)
 	return standard, nil
 }
 
-// clusters are the operator's, as each repository may use them.
-type clusters struct {
-	config config.Config
-	key    []byte
+// local is a mirror as the bot works with it.
+type local struct{ *git.Repository }
 
-	mu     sync.Mutex
-	fleets map[gitops.Repo]*fleet.Fleet
+// Deploys implements bot.Copy.
+func (l local) Deploys(ctx context.Context, standard string) (branch, tip string, err error) {
+	if branch, err = deploying(ctx, l.Repository, standard); err != nil {
+		return "", "", err
+	}
+	if tip, err = l.Resolve(ctx, "refs/heads/"+branch); errors.Is(err, git.ErrUnknownRevision) {
+		return branch, "", nil
+	}
+	return branch, tip, err
 }
 
-// Planner implements bot.Clusters.
-func (c *clusters) Planner(pr gitops.PullRequest, branch string) (survey.Planner, string) {
-	may, why := c.config.Rules.Shows(pr, branch)
-	if !may {
-		return nil, why
+// Has implements bot.Copy.
+func (l local) Has(ctx context.Context, commit string) (bool, error) {
+	_, err := l.Resolve(ctx, commit)
+	if errors.Is(err, git.ErrUnknownRevision) {
+		return false, nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f, known := c.fleets[pr.Repo]
-	if !known {
-		f = fleet.Of(c.config, pr.Repo, c.key)
-		c.fleets[pr.Repo] = f
+	return err == nil, err
+}
+
+// Tree implements bot.Copy.
+func (l local) Tree(ctx context.Context, commit string) (survey.Tree, error) {
+	return l.Repository.Tree(ctx, commit)
+}
+
+// maxBetween is how many commits of one push the forge is asked about.
+const maxBetween = 100
+
+// Between implements bot.Copy.
+func (l local) Between(ctx context.Context, before, after string) (commits []string, all bool, err error) {
+	return l.Repository.Between(ctx, before, after, maxBetween)
+}
+
+// Undo implements bot.Copy. Where the branch is there already, because this was done
+// before, the commit is the one that was made then: it is made on the same parent.
+func (l local) Undo(ctx context.Context, u bot.Undoing) (rollout.Reversal, error) {
+	tip, err := l.Resolve(ctx, "refs/heads/"+u.As+"~1")
+	if errors.Is(err, git.ErrUnknownRevision) {
+		tip, err = l.Resolve(ctx, "refs/heads/"+u.Branch)
 	}
-	return f, ""
+	if err != nil {
+		return rollout.Reversal{}, err
+	}
+	undone, err := l.Repository.Undo(ctx, git.Undoing{Before: u.Before, After: u.After, Tip: tip, Paths: u.Paths, Message: u.Message, At: u.At})
+	return rollout.Reversal{Commit: undone.Commit, Files: undone.Files, Conflicts: undone.Conflicts, Nothing: undone.Nothing}, err
+}
+
+// Push implements bot.Copy.
+func (l local) Push(ctx context.Context, to forge.Source, branch, commit string) (there string, err error) {
+	passing("git push")
+	there, err = l.Repository.Push(ctx, git.Source{URL: to.URL, User: to.User, Password: to.Password}, branch, commit)
+	if errors.Is(err, git.ErrRefused) {
+		return "", &ledger.Hopeless{Err: err}
+	}
+	return there, err
 }

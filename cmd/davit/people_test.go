@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -41,9 +42,11 @@ func (s *scene) repository(ts *testscript.TestScript) string { return "/repos/" 
 //	as bob push BRANCH DIRECTORY [FROM]   files of a directory, "(deleted)" deletes one
 //	as bob open BRANCH [BASE]             a pull request, whose number is $PR from then on
 //	as bob say TEXT                       on $PR; the comment's id is $COMMENT from then on
+//	as bob remark COMMIT TEXT             a comment on a commit
 //	as bob edit COMMENT TEXT
 //	as bob delete COMMENT
-//	as bob close | reopen | merge
+//	as bob close | reopen
+//	as bob merge [merge|squash|rebase]
 func (s *scene) as(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: as LOGIN VERB …")
@@ -64,6 +67,8 @@ func (s *scene) as(ts *testscript.TestScript, _ bool, args []string) {
 	case "say":
 		said := s.api(ts, login, "POST", repository+"/issues/"+ts.Getenv("PR")+"/comments", map[string]any{"body": strings.ReplaceAll(rest[0], `\n`, "\n")})
 		ts.Setenv("COMMENT", strconv.FormatFloat(said["id"].(float64), 'f', 0, 64))
+	case "remark":
+		s.ask(ts, login, "POST", repository+"/commits/"+rest[0]+"/comments", map[string]any{"body": rest[1]})
 	case "edit":
 		s.ask(ts, login, "PATCH", repository+"/issues/comments/"+rest[0], map[string]any{"body": rest[1]})
 	case "delete":
@@ -73,7 +78,7 @@ func (s *scene) as(ts *testscript.TestScript, _ bool, args []string) {
 	case "reopen":
 		s.ask(ts, login, "PATCH", pull, map[string]any{"state": "open"})
 	case "merge":
-		s.ask(ts, login, "PUT", pull+"/merge", map[string]any{"merge_method": "merge"})
+		s.ask(ts, login, "PUT", pull+"/merge", map[string]any{"merge_method": cmp.Or(rest[0], "merge")})
 	default:
 		ts.Fatalf("nobody knows how to %s", verb)
 	}
@@ -152,6 +157,64 @@ func (s *scene) comment(ts *testscript.TestScript, neg bool, args []string) {
 	until(ts, func() (bool, string) {
 		all := strings.Join(s.comments(ts), "\n----\n")
 		return pattern.MatchString(all), fmt.Sprintf("no comment matches %s:\n%s", pattern, all)
+	})
+}
+
+// remark is the command "remark COMMIT REGEXP", which waits until a comment of Davit's on a
+// commit matches.
+func (s *scene) remark(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	until(ts, func() (bool, string) {
+		var bodies []string
+		for _, c := range s.list(ts, s.repository(ts)+"/commits/"+args[0]+"/comments") {
+			if user := c["user"].(map[string]any); user["login"] == "davit[bot]" {
+				bodies = append(bodies, c["body"].(string))
+			}
+		}
+		all := strings.Join(bodies, "\n----\n")
+		return pattern.MatchString(all), fmt.Sprintf("no comment on %s matches %s:\n%s", args[0], pattern, all)
+	})
+}
+
+// pull is the command "pull REGEXP": it waits for an open pull request with such a title,
+// which is $PR from then on.
+func (s *scene) pull(ts *testscript.TestScript, neg bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	find := func() (bool, string) {
+		var titles []string
+		for _, pr := range s.list(ts, s.repository(ts)+"/pulls?state=open") {
+			title, _ := pr["title"].(string)
+			if titles = append(titles, title); pattern.MatchString(title) {
+				ts.Setenv("PR", fmt.Sprint(pr["number"]))
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("no title matches %s: %q", pattern, titles)
+	}
+	if neg {
+		if found, _ := find(); found {
+			ts.Fatalf("there is a pull request whose title matches %s", pattern)
+		}
+		return
+	}
+	until(ts, find)
+}
+
+// deployment is the command "deployment ENVIRONMENT STATE [REGEXP]": it waits until the
+// newest deployment of an environment is in a state, whose description matches.
+func (s *scene) deployment(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(strings.Join(args[2:], " "))
+	until(ts, func() (bool, string) {
+		all := s.list(ts, s.repository(ts)+"/deployments?environment="+args[0])
+		if len(all) == 0 {
+			return false, "there is no deployment to " + args[0]
+		}
+		statuses := s.list(ts, fmt.Sprintf("%s/deployments/%.0f/statuses", s.repository(ts), all[0]["id"]))
+		if len(statuses) == 0 {
+			return false, "the deployment has no status"
+		}
+		said := fmt.Sprint(statuses[0]["description"])
+		return statuses[0]["state"] == args[1] && pattern.MatchString(said), fmt.Sprintf("the deployment to %s is %v: %s", args[0], statuses[0]["state"], said)
 	})
 }
 

@@ -39,7 +39,7 @@ func replay(ctx context.Context, t terminal, f serverFlags, name string) (err er
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.DatabaseFile(), store.Options{})
+	db, err := store.Open(ctx, c.DatabaseAddress(), store.Options{})
 	if err != nil {
 		return err
 	}
@@ -52,14 +52,14 @@ func replay(ctx context.Context, t terminal, f serverFlags, name string) (err er
 	}
 	switch len(keys) {
 	case 0:
-		return usage("there is no delivery %s in %s; they are kept for a week", name, c.DatabaseFile())
+		return usage("there is no delivery %s in %s; they are kept for a week", name, c.DatabaseName())
 	case 1:
 	default:
 		return usage("several forges have sent a delivery %s; name one of %s", name, strings.Join(keys, ", "))
 	}
 	d, err := db.Delivery(ctx, keys[0])
 	if errors.Is(err, ledger.ErrNotFound) {
-		return usage("there is no delivery %s in %s; they are kept for a week", name, c.DatabaseFile())
+		return usage("there is no delivery %s in %s; they are kept for a week", name, c.DatabaseName())
 	}
 	if err != nil {
 		return exit{code: report.ExitUsage, err: err}

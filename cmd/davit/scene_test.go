@@ -80,7 +80,8 @@ func TestBotScript(t *testing.T) {
 				"comment": onScene((*scene).comment), "check": onScene((*scene).check), "settle": onScene((*scene).settle),
 				"fault": onScene((*scene).fault), "post": onScene((*scene).post), "rows": onScene((*scene).rows),
 				"said": onScene((*scene).said), "get": onScene((*scene).get), "nowhere": onScene((*scene).nowhere),
-				"delivery": onScene((*scene).delivery),
+				"delivery": onScene((*scene).delivery), "pull": onScene((*scene).pull), "deployment": onScene((*scene).deployment),
+				"remark": onScene((*scene).remark),
 			},
 		})
 	})
@@ -160,7 +161,9 @@ func (s *scene) forge(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	dir := filepath.Join(s.work, "forge")
 	ts.Check(os.MkdirAll(dir, 0o755))
-	ts.Check(os.WriteFile(filepath.Join(dir, "seed.yaml"), []byte(asManifest(ts, ts.ReadFile("seed.yaml"))), 0o644))
+	seed, err := asManifest(ts.ReadFile("seed.yaml"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(dir, "seed.yaml"), []byte(seed), 0o644))
 	s.sim, err = githubsim.New(githubsim.Options{Dir: dir, AppID: 7, AppKey: key, WebhookSecret: hookSecret, Description: d})
 	ts.Check(err)
 	s.url, err = s.sim.Start("127.0.0.1:0")
@@ -173,19 +176,23 @@ func (s *scene) forge(ts *testscript.TestScript, _ bool, _ []string) {
 
 // asManifest gives the App of a seed what app-manifest/github.json asks for, and no more,
 // so that the stories prove that it is enough.
-func asManifest(ts *testscript.TestScript, seed string) string {
+func asManifest(seed string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(root, "app-manifest", "github.json"))
-	ts.Check(err)
+	if err != nil {
+		return "", err
+	}
 	var manifest struct {
 		Permissions json.RawMessage `json:"default_permissions"`
 		Events      json.RawMessage `json:"default_events"`
 	}
-	ts.Check(json.Unmarshal(data, &manifest))
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		return "", err
+	}
 	const app = "app: {slug: davit, name: Davit"
 	if !strings.Contains(seed, app+"}") {
-		ts.Fatalf("the seed does not say %s}", app)
+		return "", fmt.Errorf("the seed does not say %s}", app)
 	}
-	return strings.Replace(seed, app, fmt.Sprintf("%s, permissions: %s, events: %s", app, manifest.Permissions, manifest.Events), 1)
+	return strings.Replace(seed, app, fmt.Sprintf("%s, permissions: %s, events: %s", app, manifest.Permissions, manifest.Events), 1), nil
 }
 
 // forges is the end of every story's davit.yaml.

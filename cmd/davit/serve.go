@@ -125,7 +125,10 @@ func serve(ctx context.Context, t terminal, f serverFlags) error {
 	if err != nil {
 		return exit{code: report.ExitUsage, err: err}
 	}
-	for _, dir := range []string{c.Data, filepath.Join(c.Data, "mirrors"), filepath.Dir(c.DatabaseFile())} {
+	for _, dir := range []string{c.Data, filepath.Join(c.Data, "mirrors"), c.DatabaseDir()} {
+		if dir == "" {
+			continue
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make a place for Davit's data: %w", err)
 		}
@@ -134,7 +137,7 @@ func serve(ctx context.Context, t terminal, f serverFlags) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.DatabaseFile(), store.Options{Log: log})
+	db, err := store.Open(ctx, c.DatabaseAddress(), store.Options{Log: log, Committing: func() { passing("commit") }})
 	if err != nil {
 		return err
 	}
@@ -160,7 +163,7 @@ func openForges(c config.Config, metrics *telemetry.Metrics, log *slog.Logger) (
 		}
 		client, err := github.New(github.Options{
 			Name: f.Name, URL: f.URL, APIURL: f.APIURL, AppID: f.AppID, Key: key, Secrets: secrets,
-			Transport: metrics.Transport(f.Name, http.DefaultTransport), Log: log,
+			Transport: metrics.Transport(f.Name, passes{http.DefaultTransport, f.Name}), Log: log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open the forge %s: %w", f.Name, err)
@@ -185,7 +188,7 @@ type server struct {
 // told.
 const relist = time.Hour
 
-func (s server) run(ctx context.Context, t terminal) error {
+func (s server) run(asked context.Context, t terminal) error {
 	hooks, err := net.Listen("tcp", s.config.Webhook)
 	if err != nil {
 		return fmt.Errorf("listen for deliveries: %w; listen.webhook in davit.yaml says where", err)
@@ -194,7 +197,7 @@ func (s server) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for the operator: %w; listen.admin in davit.yaml says where", err), hooks.Close())
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(asked)
 	group.Go(func() error { return serveHTTP(ctx, hooks, s.webhooks(), s.log) })
 	group.Go(func() error { return serveHTTP(ctx, admin, s.admin(), s.log) })
 	var periodic []store.Periodic
@@ -204,9 +207,13 @@ func (s server) run(ctx context.Context, t terminal) error {
 			store.Periodic{Step: ledger.Step{Kind: ledger.Inspect, Key: name}, Every: relist})
 	}
 	group.Go(func() error { return s.db.Run(ctx, s.work(), periodic...) })
-	s.log.Info("davit serves", "version", version, "webhook", hooks.Addr().String(), "admin", admin.Addr().String(), "database", s.config.DatabaseFile())
+	s.log.Info("davit serves", "version", version, "webhook", hooks.Addr().String(), "admin", admin.Addr().String(), "database", s.config.DatabaseName())
 	fmt.Fprintf(t.out, "ready webhook http://%s/webhook admin http://%s\n", hooks.Addr(), admin.Addr())
-	return group.Wait()
+	err = group.Wait()
+	if asked.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // it was told to stop, if only while it began
+	}
+	return err
 }
 
 // serveHTTP serves until ctx is done, and lets requests end that were begun.

@@ -48,10 +48,16 @@ func (r Rules) Shows(pr gitops.PullRequest, branch string) (may bool, why string
 		return false, fmt.Sprintf("Only %s is deployed, so no cluster was asked.", branch)
 	case rule.LiveDiff == Never:
 		return false, ""
-	case rule.LiveDiff != Always && !pr.Private:
+	case !r.Reveals(pr.Repo, pr.Private):
 		return false, fmt.Sprintf("Everybody may read this repository, so no cluster was asked; the operator can set \"live_diff: always\" in the rule for %s in davit.yaml.", pattern)
 	}
 	return true, ""
+}
+
+// Reveals reports whether what clusters say may be shown in a repository.
+func (r Rules) Reveals(repo gitops.Repo, private bool) bool {
+	rule, _ := r.find(repo)
+	return rule.LiveDiff == Always || rule.LiveDiff != Never && private
 }
 
 // Rules are the operator's, in order: the first that matches a repository is the

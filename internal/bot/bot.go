@@ -33,6 +33,7 @@ type Bot struct {
 // Ledger is what Davit remembers.
 type Ledger interface {
 	Pulls
+	Rollouts
 	Delivery(ctx context.Context, key string) (ledger.Delivery, error)
 	Effect(ctx context.Context, key string) (ledger.Effect, error)
 }
@@ -51,6 +52,10 @@ type Mirrors interface {
 	// Compare brings the copy of a repository up to date and returns the two sides of a
 	// pull request. The caller closes them.
 	Compare(ctx context.Context, pr gitops.PullRequest, from forge.Source) (Sides, error)
+	// Open brings the copy of a repository up to date. The caller closes it.
+	Open(ctx context.Context, repo gitops.Repo, from forge.Source) (Copy, error)
+	// Local opens the copy as it is.
+	Local(ctx context.Context, repo gitops.Repo) (Copy, error)
 }
 
 // Sides are the two revisions that a pull request is about.
@@ -67,6 +72,10 @@ type Clusters interface {
 	// Planner returns who asks the clusters about a pull request. It is nil where they are
 	// not to be asked, and why says so unless that goes without saying.
 	Planner(pr gitops.PullRequest, branch string) (planner survey.Planner, why string)
+	// Deployer returns who deploys to the clusters of a repository.
+	Deployer(repo gitops.Repo) Deployer
+	// Shows reports whether what clusters say may be shown in a repository.
+	Shows(repo gitops.Repo, private bool) bool
 }
 
 // Do does one step.
@@ -86,6 +95,14 @@ func (b *Bot) Do(ctx context.Context, step ledger.Step, last bool) (ledger.Batch
 		return b.inspect(ctx, step.Key)
 	case ledger.List:
 		return b.list(ctx, step.Key)
+	case ledger.Roll:
+		return b.roll(ctx, step.Key)
+	case ledger.Advance:
+		return b.advance(ctx, step)
+	case ledger.Deploy:
+		return b.deploy(ctx, step)
+	case ledger.Revert:
+		return b.revert(ctx, step)
 	}
 	return ledger.Batch{}, &ledger.Hopeless{Err: fmt.Errorf("there is no step %q", step.Kind)}
 }

@@ -78,12 +78,18 @@ func (f files) List(directory string) ([]tree.Name, error) {
 type git struct {
 	mu    sync.Mutex
 	tip   string
+	past  []string          // where the branch was, the oldest first
+	made  map[string]string // branches that were pushed, and where they are
+	push  func(branch, commit string)
 	err   error
 	begun chan struct{} // told when a comparison begins, and
 	leave chan struct{} // asked before it goes on, if not nil
 }
 
+// colour are the files of a commit; what stands behind a tilde tells commits of the same
+// files apart.
 func colour(commit string) files {
+	commit, _, _ = strings.Cut(commit, "~")
 	return files{"apps/web/web.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {colour: " + commit + "}\n"}
 }
 
@@ -127,6 +133,8 @@ func (plain) Judge(context.Context, string, []diff.Change) (base, head []policy.
 type none struct{}
 
 func (none) Planner(gitops.PullRequest, string) (survey.Planner, string) { return nil, "" }
+func (none) Deployer(gitops.Repo) Deployer                               { return &site{refusal: "there is no cluster"} }
+func (none) Shows(gitops.Repo, bool) bool                                { return true }
 
 // world is a bot, its database and its forge.
 type world struct {
@@ -576,6 +584,7 @@ func TestUntoldMoveOfTheBase(t *testing.T) {
 
 // asked are clusters that remember of whom they were asked.
 type asked struct {
+	none
 	mu  sync.Mutex
 	prs []gitops.PullRequest
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/davitops/davit/internal/forge"
 	"github.com/davitops/davit/internal/ledger"
+	"github.com/davitops/davit/internal/rollout"
 )
 
 // deliver makes a forge hold what was decided. Done twice, it is there once: the key is
@@ -43,7 +44,11 @@ func (b *Bot) deliver(ctx context.Context, key string) (ledger.Batch, error) {
 	default:
 		return ledger.Batch{}, told(err)
 	}
-	return ledger.Batch{Delivered: []ledger.Delivered{done}}, nil
+	batch := ledger.Batch{Delivered: []ledger.Delivered{done}}
+	if id, is := rollout.Proposed(key); is { // whose number is known now
+		batch.Steps = []ledger.Step{{Kind: ledger.Advance, Key: id, Turn: done.Version}}
+	}
+	return batch, nil
 }
 
 // bare is a check with nothing in it that a forge could find wrong: one that does not end
@@ -67,6 +72,14 @@ func write(ctx context.Context, f forge.Forge, e ledger.Effect) (artefact string
 		return f.SaveCheck(ctx, c)
 	case e.Reaction != nil:
 		return "", f.React(ctx, *e.Reaction)
+	case e.Deployment != nil:
+		d := *e.Deployment
+		d.ID = e.Artefact
+		return f.SaveDeployment(ctx, d)
+	case e.Proposal != nil:
+		return f.Propose(ctx, *e.Proposal)
+	case e.Issue != nil:
+		return f.SaveIssue(ctx, *e.Issue)
 	}
 	return "", &ledger.Hopeless{Err: fmt.Errorf("the effect %s says nothing to be written", e.Key)}
 }

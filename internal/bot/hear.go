@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/davitops/davit/internal/command"
@@ -145,6 +146,9 @@ func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (led
 	if asked, err := b.Ledger.Asked(ctx, e.Repo.Forge, e.Comment); asked || err != nil {
 		return ledger.Batch{}, err
 	}
+	if e.Number == 0 {
+		return b.remarked(ctx, f, review.Asked{Event: e, Commands: commands, Mistakes: mistakes, Now: b.Now()})
+	}
 	row, pr, err := b.facts(ctx, f, e.Repo, e.Number)
 	if err != nil {
 		return ledger.Batch{}, err
@@ -153,10 +157,30 @@ func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (led
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	return review.Answer(row, review.Asked{Event: e, PR: pr, Commands: commands, Mistakes: mistakes, MayWrite: mayWrite, Now: b.Now()}), nil
+	live, err := b.Ledger.LiveRollouts(ctx, pr.Repo)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	return review.Answer(row, review.Asked{Event: e, PR: pr, Commands: commands, Mistakes: mistakes, MayWrite: mayWrite, Live: live, Now: b.Now()}), nil
 }
 
-// pushed looks again at the pull requests into a branch that has moved.
+// remarked is commented of a commit. One that nothing goes out of is none of ours.
+func (b *Bot) remarked(ctx context.Context, f forge.Forge, a review.Asked) (ledger.Batch, error) {
+	var err error
+	if a.Live, err = b.Ledger.LiveRollouts(ctx, a.Event.Repo); err != nil {
+		return ledger.Batch{}, err
+	}
+	if !slices.ContainsFunc(a.Live, func(r ledger.Rollout) bool { return r.Commit == a.Event.Commit }) {
+		return ledger.Batch{}, nil
+	}
+	if a.MayWrite, err = f.MayWrite(ctx, a.Event.Repo, a.Event.Actor); err != nil {
+		return ledger.Batch{}, err
+	}
+	return review.Remark(a), nil
+}
+
+// pushed looks again at the pull requests into a branch that has moved, and rolls out what
+// came onto it if it is the one that is deployed.
 func (b *Bot) pushed(ctx context.Context, e gitops.Event) (ledger.Batch, error) {
 	rows, err := b.Ledger.OpenPulls(ctx, e.Repo)
 	if err != nil {
@@ -168,6 +192,13 @@ func (b *Bot) pushed(ctx context.Context, e gitops.Event) (ledger.Batch, error) 
 			next := review.Moved(row, e.Commit, b.Now())
 			batch.Pulls, batch.Steps = append(batch.Pulls, next.Pulls...), append(batch.Steps, next.Steps...)
 		}
+	}
+	branch, err := b.Ledger.Branch(ctx, e.Repo)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	if branch.Version == 0 || branch.Name == e.Branch {
+		batch.Steps = append(batch.Steps, ledger.Step{Kind: ledger.Roll, Key: e.Repo.String(), Turn: b.Now().UnixMilli()})
 	}
 	return batch, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/davitops/davit/internal/ledger"
 	"github.com/davitops/davit/internal/report"
 	"github.com/davitops/davit/internal/review"
+	"github.com/davitops/davit/internal/rollout"
 	"github.com/davitops/davit/internal/survey"
 )
 
@@ -33,7 +34,7 @@ func (b *Bot) review(ctx context.Context, step ledger.Step, last bool) (ledger.B
 	if next := review.Look(row, pr); pr.State != gitops.Open || len(next.Pulls) > 0 && next.Pulls[0].Turn != row.Turn {
 		return next, nil
 	}
-	preview, err := b.preview(ctx, f, step, pr)
+	preview, first, err := b.preview(ctx, f, step, pr)
 	if errors.Is(err, errSuperseded) {
 		return ledger.Batch{}, nil
 	}
@@ -44,7 +45,9 @@ func (b *Bot) review(ctx context.Context, step ledger.Step, last bool) (ledger.B
 	if err != nil || !current {
 		return ledger.Batch{}, err
 	}
-	return review.Decide(review.Facts{Row: row, Preview: preview, Now: b.Now()}), nil
+	batch := review.Decide(review.Facts{Row: row, Preview: preview, Now: b.Now()})
+	batch.Branches = first
+	return batch, nil
 }
 
 // failed tells of trouble of Davit's own, once trying again is of no use.
@@ -89,16 +92,18 @@ func hopeless(err error) bool {
 // errSuperseded is why a review stops whose result nobody waits for.
 var errSuperseded = errors.New("something newer took its place")
 
-func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr gitops.PullRequest) (report.Preview, error) {
+// preview also returns the row of the branch that is deployed, if this is the first that is
+// seen of it: what is merged from now on goes out.
+func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr gitops.PullRequest) (p report.Preview, first []ledger.Branch, err error) {
 	source, err := f.Source(ctx, pr.Repo)
 	if err != nil {
-		return report.Preview{}, told(err)
+		return p, nil, told(err)
 	}
 	fetching, fetched := context.WithTimeout(ctx, longestFetch)
 	defer fetched()
 	sides, err := b.Mirrors.Compare(fetching, pr, source)
 	if err != nil {
-		return report.Preview{}, err
+		return p, nil, err
 	}
 	defer func() {
 		if err := sides.Close(); err != nil {
@@ -115,14 +120,24 @@ func (b *Bot) preview(ctx context.Context, f forge.Forge, step ledger.Step, pr g
 	}
 	preview, err := surveyor.Run(ctx, survey.Question{Base: sides.Base, Head: sides.Head, Progress: b.watch(ctx, step, stop)})
 	if cause := context.Cause(ctx); errors.Is(cause, errSuperseded) {
-		return report.Preview{}, cause
+		return p, nil, cause
 	}
 	if err != nil {
-		return report.Preview{}, err
+		return p, nil, err
 	}
 	preview.Base, preview.Head = sides.Tip, pr.Head.Commit
 	preview.Notes = append(sides.Notes, preview.Notes...)
-	return preview, nil
+	if pr.Base.Branch == sides.Branch {
+		row, err := b.Ledger.Branch(ctx, pr.Repo)
+		if err != nil {
+			return p, nil, err
+		}
+		if row.Version == 0 {
+			row.Repo = pr.Repo
+			first = rollout.First(row, sides.Branch, sides.Tip).Branches
+		}
+	}
+	return preview, first, nil
 }
 
 // How long looking at a pull request may take. Together it is less than what the step has,

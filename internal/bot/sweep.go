@@ -96,7 +96,7 @@ func (b *Bot) list(ctx context.Context, name string) (ledger.Batch, error) {
 	if err != nil {
 		return ledger.Batch{}, told(err)
 	}
-	var batch ledger.Batch
+	batch := ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Roll, Key: repo.String(), Idle: true}}}
 	for _, pr := range prs {
 		row, open := known[pr.Name()]
 		delete(known, pr.Name())

@@ -172,7 +172,7 @@ func TestSettings(t *testing.T) {
 	if d := cmp.Diff(want, s); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if got := s.DatabaseFile(); got != "data/davit.db" {
+	if got := s.DatabaseAddress(); got != "data/davit.db" {
 		t.Errorf("the database is %s", got)
 	}
 	for key, want := range map[string]string{

@@ -20,7 +20,7 @@ import (
 type Server struct {
 	Webhook  string        // address that forges deliver to
 	Admin    string        // address of health, readiness and metrics; not for the world
-	Database string        // path of the SQLite database
+	Database string        // path of a SQLite database, or address of a PostgreSQL one, which may hold a password
 	Data     string        // directory of mirrors and of the key
 	Sweep    time.Duration // how often lost deliveries are asked for
 }
@@ -30,17 +30,39 @@ func defaults() Server {
 	return Server{Webhook: "127.0.0.1:8080", Admin: "127.0.0.1:9090", Data: "/var/lib/davit", Sweep: 2 * time.Minute}
 }
 
-// DatabaseFile is the path of the database: in the data directory, if nothing says
-// otherwise.
-func (s Server) DatabaseFile() string {
+// DatabaseAddress is where the database is: in a file of the data directory, if nothing
+// says otherwise. It may hold a password.
+func (s Server) DatabaseAddress() string {
 	if s.Database == "" {
 		return filepath.Join(s.Data, "davit.db")
 	}
 	return s.Database
 }
 
-// sqlite is how the address of a SQLite database begins.
+// How the addresses of databases begin.
 const sqlite = "sqlite://"
+
+var postgres = []string{"postgres://", "postgresql://"}
+
+// DatabaseName is the database in words for a log: without a password.
+func (s Server) DatabaseName() string {
+	if address := s.DatabaseAddress(); !isPostgres(address) {
+		return address
+	}
+	return "PostgreSQL"
+}
+
+// DatabaseDir is the directory of a database that is a file; it is empty for others.
+func (s Server) DatabaseDir() string {
+	if address := s.DatabaseAddress(); !isPostgres(address) {
+		return filepath.Dir(address)
+	}
+	return ""
+}
+
+func isPostgres(address string) bool {
+	return slices.ContainsFunc(postgres, func(prefix string) bool { return strings.HasPrefix(address, prefix) })
+}
 
 // Limits on how often the forges are asked for lost deliveries. Each time an hour is
 // looked back.
@@ -63,9 +85,13 @@ var settingsByKey = map[string]setting{
 		return ""
 	},
 	"database": func(s *Server, text, directory string) string {
+		if isPostgres(text) {
+			s.Database = text
+			return ""
+		}
 		path, is := strings.CutPrefix(text, sqlite)
 		if !is || path == "" {
-			return "the address of a SQLite database, for example sqlite:///var/lib/davit/davit.db"
+			return "the address of a database, for example sqlite:///var/lib/davit/davit.db or postgres://davit@db.acme.example/davit"
 		}
 		s.Database = within(directory, path)
 		return ""

@@ -10,13 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/davitops/davit/internal/authority"
 	"github.com/davitops/davit/internal/cluster"
-	"github.com/davitops/davit/internal/cluster/apply"
 	"github.com/davitops/davit/internal/config"
 	"github.com/davitops/davit/internal/gitops"
 	"github.com/davitops/davit/internal/manifest"
@@ -25,6 +24,11 @@ import (
 
 // Fleet is safe for use by several goroutines.
 type Fleet struct {
+	Holder string        // who applies: the installation's name
+	Wait   time.Duration // for objects to become ready; zero means the default
+	// Wrap, if not nil, is put around what connects to clusters.
+	Wrap func(http.RoundTripper) http.RoundTripper
+
 	repo     gitops.Repo
 	key      []byte
 	place    func(gitops.Target) (name string, problem *plan.Problem)
@@ -98,7 +102,7 @@ func (f *Fleet) site(t gitops.Target) (site, error) {
 	connection, known := f.connections[name]
 	if !known {
 		options := f.clusters[name]
-		options.As = grant.As
+		options.As, options.Wrap = grant.As, f.Wrap
 		var err error
 		if connection, err = cluster.Connect(options); err != nil {
 			return site{}, unavailable(err)
@@ -147,36 +151,4 @@ func (f *Fleet) Plan(ctx context.Context, t gitops.Target, objects []manifest.Ob
 		return plan.Plan{}, unavailable(err)
 	}
 	return plan.Make(plan.Question{Owner: owner, Facts: facts, Scope: at.scope, Key: f.key, Removed: removed})
-}
-
-// Deployment is one target's objects to be applied, and what was shown of it.
-type Deployment struct {
-	Target   gitops.Target
-	Objects  []manifest.Object
-	Removed  bool
-	Revision string // the commit that Objects were rendered from
-	Shown    []plan.Effect
-}
-
-// Hands is who applies, and how that is kept.
-type Hands struct {
-	Holder   string // the installation's name
-	Journal  apply.Journal
-	Wait     time.Duration // for objects to become ready; zero means the default
-	Progress func(apply.Outcome)
-}
-
-// Apply applies a target to its cluster, within the operator's rules. Errors are
-// those of apply.Applier.Run, and a *plan.Problem as Plan has it.
-func (f *Fleet) Apply(ctx context.Context, d Deployment, by Hands) (apply.Result, error) {
-	at, err := f.site(d.Target)
-	if err != nil {
-		return apply.Result{}, err
-	}
-	applier := apply.Applier{Cluster: at.connection, Holder: by.Holder, Journal: by.Journal, Wait: by.Wait, Progress: by.Progress}
-	result, err := applier.Run(ctx, apply.Job{
-		Owner: plan.OwnerOf(f.repo, d.Target), Objects: d.Objects, Removed: d.Removed, Revision: d.Revision,
-		Shown: slices.Clone(d.Shown), Key: f.key, Scope: at.scope,
-	})
-	return result, unavailable(err)
 }

@@ -64,6 +64,12 @@ const maxInline = 500
 // line, cut to a bound, and with nothing in it that changes how other text is shown.
 func Inline(text string) string { return cut(text, maxInline) }
 
+// Plain is Inline for where a forge reads text without Markdown, as in titles and messages
+// of commits: nobody is mentioned, and nothing is closed by it.
+func Plain(text string) string {
+	return strings.NewReplacer("@", "@"+joiner, "#", "#"+joiner, "://", ":"+joiner+"//").Replace(Inline(text))
+}
+
 func cut(text string, most int) string {
 	count := 0
 	for at := range text {

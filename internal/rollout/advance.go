@@ -14,6 +14,7 @@ type Facts struct {
 	Live     []ledger.Rollout // all of the repository, the oldest first
 	Deployed map[string]ledger.Deployed
 	Numbers  map[string]int // of the pull requests of reverts, by target
+	GivenUp  bool           // steps may be missing that were given up
 	Now      time.Time
 }
 
@@ -24,6 +25,9 @@ func Advance(f Facts) ledger.Batch {
 		d := c.at(i)
 		if number := f.Numbers[d.Target.Name()]; number > 0 && d.Revert.Number != number {
 			d.Revert.Number, c.dirty[0] = number, true
+		}
+		if f.GivenUp {
+			c.resume(i)
 		}
 		if d.State != ledger.Queued {
 			continue
@@ -47,6 +51,23 @@ func Advance(f Facts) ledger.Batch {
 	}
 	return c.batch()
 }
+
+// resume adds the step that a deployment waits for; one that is there is not added again.
+func (c *change) resume(i int) {
+	d := c.at(i)
+	kind := ledger.Deploy
+	switch {
+	case d.State == ledger.Applying, d.State == ledger.Verifying:
+	case (d.State == ledger.Degraded || d.State == ledger.Failed) && !d.Resume && !d.Past && d.Revert == (ledger.Reversion{}) && c.reverts():
+		kind = ledger.Revert
+	default:
+		return
+	}
+	c.rest.Steps = append(c.rest.Steps, ledger.Step{Kind: kind, Key: c.rollouts[0].Key(d.Target.Name()), Turn: d.Turn})
+}
+
+// reverts reports whether what fails of the rollout is reverted.
+func (c *change) reverts() bool { return c.rollouts[0].Undoes == "" && !c.rollouts[0].Manual }
 
 // start begins a deployment.
 func (c *change) start(i int, deployed map[string]ledger.Deployed) {

@@ -182,7 +182,7 @@ func (c *change) stop(i int, state ledger.DeploymentState, why string) { c.set(0
 // that fails is not reverted: what was there before it failed, too.
 func (c *change) fail(i int, state ledger.DeploymentState, why string) {
 	c.set(0, i, state, why)
-	if r := c.rollouts[0]; r.Undoes == "" && !r.Manual {
+	if c.reverts() {
 		c.next(i, ledger.Revert)
 	}
 }
@@ -195,6 +195,7 @@ type Reversal struct {
 	Shared         []string // other targets that read them
 	Conflicts      []string // files that changed since, so that there is no such commit
 	Nothing        bool     // the branch has what it would bring already
+	Forbidden      bool     // the forge lets nobody here make the branch
 }
 
 // Undo has the pull request opened that undoes a deployment, or an issue where there can be
@@ -205,6 +206,8 @@ func Undo(f Facts, name string, r Reversal) ledger.Batch {
 	switch {
 	case r.Nothing:
 		d.Revert.None, c.dirty[0] = "The branch has been changed back already.", true
+	case r.Forbidden:
+		d.Revert.None, c.dirty[0] = "The forge does not let Davit push the branch of a revert, so somebody has to revert it.", true
 	case len(r.Conflicts) > 0:
 		d.Revert.None, c.dirty[0] = "It can't be reverted by itself, because later commits changed the same files; there is an issue about it.", true
 		c.rest.Effects = append(c.rest.Effects, ledger.Effect{Key: "issue/" + f.Rollout.Key(name), Forge: f.Rollout.Repo.Forge, Issue: &forge.Issue{
@@ -232,7 +235,7 @@ func RevertBranch(r ledger.Rollout, d ledger.Deployment) string {
 // RevertMessage is what the commit says that undoes a deployment.
 func RevertMessage(r ledger.Rollout, d ledger.Deployment) string {
 	return fmt.Sprintf("%s\n\nThis brings back the files that %s reads, as they were when it was healthy.\nIt failed at %s.\n",
-		titleOf(r, d.Target.Name(), Reversal{To: d.From}), d.Target.Name(), r.Commit)
+		titleOf(r, d.Target.Name(), Reversal{To: d.From}), report.Plain(d.Target.Name()), r.Commit)
 }
 
 // Proposed is the rollout of which an effect opens a revert. It reports false for other

@@ -115,15 +115,15 @@ func reversal(r ledger.Rollout, d ledger.Deployment, how Reversal) report.Revers
 // titleOf is the title of a revert, as forges write theirs.
 func titleOf(r ledger.Rollout, target string, how Reversal) string {
 	if len(how.Conflicts) > 0 {
-		return fmt.Sprintf("%s failed at %s and can't be reverted by itself", target, short(r.Commit))
+		return fmt.Sprintf("%s failed at %s and can't be reverted by itself", report.Plain(target), short(r.Commit))
 	}
 	if len(r.Pulls) == 1 {
-		return fmt.Sprintf("Revert %q in %s", report.Inline(r.Pulls[0].Title), target)
+		return fmt.Sprintf("Revert \"%s\" in %s", report.Plain(r.Pulls[0].Title), report.Plain(target))
 	}
 	if how.To == "" {
-		return fmt.Sprintf("Revert %s in %s", short(r.Commit), target)
+		return fmt.Sprintf("Revert %s in %s", short(r.Commit), report.Plain(target))
 	}
-	return fmt.Sprintf("Revert %s to %s", target, short(how.To))
+	return fmt.Sprintf("Revert %s to %s", report.Plain(target), short(how.To))
 }
 
 // progress is how far the deployments of an environment have come, the worst of them first.
