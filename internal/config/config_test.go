@@ -175,6 +175,9 @@ func TestSettings(t *testing.T) {
 	if got := s.DatabaseAddress(); got != "data/davit.db" {
 		t.Errorf("the database is %s", got)
 	}
+	if err := s.Set("database", "postgres://davit:hunter2@db.acme.example/davit"); err != nil || s.DatabaseDir() != "" || strings.Contains(s.DatabaseName(), "hunter2") {
+		t.Errorf("the database is %s in %q, %v", s.DatabaseName(), s.DatabaseDir(), err)
+	}
 	for key, want := range map[string]string{
 		"sweep":  "sweep must be a duration from 1s to 30m0s, for example 2m",
 		"listen": `there is no setting "listen"; there are: data_dir, database, listen.admin, listen.webhook, sweep`,
