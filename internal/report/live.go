@@ -35,7 +35,7 @@ func (t *Target) Hide() {
 	t.Changes = slices.Clone(t.Changes)
 	for i, c := range t.Changes {
 		if c.Planned != nil {
-			t.Changes[i].Planned = &Planned{Class: c.Class, Risks: c.Risks}
+			t.Changes[i].Planned = &Planned{Class: c.Class, Risks: c.Risks, Alone: c.Alone}
 		}
 	}
 }
@@ -50,8 +50,9 @@ type Planned struct {
 	Others   int      `json:"others,omitempty"`   // fields that defaults and webhooks change besides
 	Warnings []string `json:"warnings,omitempty"` // what the API server said
 	// Same says that the cluster changes just as git does, so that one of the two diffs
-	// tells both.
-	Same bool `json:"-"`
+	// tells both; Alone that nobody has looked at git.
+	Same  bool `json:"-"`
+	Alone bool `json:"-"`
 }
 
 // fails reports whether a cluster could not be asked, or would refuse an object.
@@ -213,7 +214,7 @@ func (c Change) remarks() []string {
 		lines = append(lines, "the cluster has it already")
 	case c.Class == "no-op":
 		lines = append(lines, "applying it changes nothing in the cluster")
-	case c.inGit() || c.Live == "":
+	case c.inGit() || c.Live == "" || c.Alone:
 	case c.Class == "create":
 		lines = append(lines, "not by this change: the cluster does not have it")
 	case c.Class == "delete":

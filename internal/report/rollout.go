@@ -149,11 +149,7 @@ func (f Failure) Markdown(limit int) string {
 	for i, t := range f.Targets {
 		names[i] = code(t.Target)
 	}
-	verb := "is"
-	if len(names) > 1 {
-		verb = "are"
-	}
-	p.add(fmt.Sprintf("### ❌ %s %s not well after %s\n", summarize(names), verb, code(short(f.Commit))))
+	p.add(fmt.Sprintf("### %s after %s\n", f.headline(summarize(names)), code(short(f.Commit))))
 	for _, t := range f.Targets {
 		if !p.add(t.markdown(f.Hidden)) {
 			p.left++
@@ -167,6 +163,21 @@ func (f Failure) Markdown(limit int) string {
 		p.add("\n" + t.follows(f) + "\n")
 	}
 	return p.end()
+}
+
+// headline says which targets are not well, or were not: once all is reverted it is told as
+// what was.
+func (f Failure) headline(names string) string {
+	over := !slices.ContainsFunc(f.Targets, func(t Sick) bool { return t.State != "reverted" })
+	switch {
+	case over && len(f.Targets) > 1:
+		return "⏪ " + names + " were not well"
+	case over:
+		return "⏪ " + names + " was not well"
+	case len(f.Targets) > 1:
+		return "❌ " + names + " are not well"
+	}
+	return "❌ " + names + " is not well"
 }
 
 func (t Sick) markdown(hidden bool) string {

@@ -104,6 +104,9 @@ func Told(t gitops.Target, p plan.Plan, masker *manifest.Masker) (report.Target,
 		Status: report.Changed, Why: []string{}, Changes: []report.Change{},
 	}}
 	err := planned{plan: p}.tell(&o, masker)
+	for i := range o.Changes {
+		o.Changes[i].Planned.Alone = true
+	}
 	return o.Target, err
 }
 
