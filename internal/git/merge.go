@@ -16,7 +16,8 @@ import (
 type Merged struct {
 	Tree string // the merged tree; with conflicts, the tree of the commit that was to be merged
 	// Conflicts are the files that both sides changed in ways that do not go
-	// together, or directories that they renamed so. Unrelated says that the commits share no history at all.
+	// together, or directories that they renamed so. Unrelated says that the
+	// commits share no history at all.
 	Conflicts []string
 	Unrelated bool
 }

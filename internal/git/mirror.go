@@ -190,8 +190,8 @@ func (r *Repository) keeping() *Repository {
 	return &keeping
 }
 
-// Source is where a mirror is fetched from, and where branches are pushed to. User and Password are sent to the host of
-// URL and to no other: redirects are not followed.
+// Source is where a mirror is fetched from, and where branches are pushed to. User and
+// Password are sent to the host of URL and to no other: redirects are not followed.
 type Source struct {
 	URL, User, Password string
 	Pull                int // the pull or merge request whose commits are fetched besides the branches; 0 is none

@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// ErrRefused is what a push answers that the server is there for and will not have: a
-// hook or a rule declines it, or a permission is missing. Asking again is no use
-// until somebody changes that. After any other error it is; where the password may
-// have run out, with a new one.
+// ErrRefused is what a push answers if the server is there and will not have it: a hook
+// or a rule declines it, or a permission is missing. Asking again is of no use until
+// somebody changes that. After any other error it is, with a new password if the old
+// one may have run out.
 var ErrRefused = errors.New("the server refuses it")
 
 // Push makes a branch at the commit where to leads, unless there is one of that name,

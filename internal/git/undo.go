@@ -56,7 +56,7 @@ type Undoing struct {
 type Undone struct {
 	Commit    string
 	Files     []string // that Commit changes, sorted
-	Conflicts []string // the files that were changed since in ways that undoing does not go together with
+	Conflicts []string // files or directories, sorted, that the branch changed since in ways that undoing does not go together with; then there is no Commit
 	Nothing   bool     // the tip has nothing of it any more
 }
 
