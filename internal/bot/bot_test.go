@@ -582,6 +582,27 @@ func TestUntoldMoveOfTheBase(t *testing.T) {
 	}
 }
 
+// TestMoveOfTheBaseOfWhatEnded: a pull request that was merged meanwhile is not looked at
+// again because its base has moved, most of all by its own merge.
+func TestMoveOfTheBaseOfWhatEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forge.Put(w.repo, "main", "red")
+	w.run(nil)
+	n := w.open("blue")
+	w.settle()
+	w.forge.Merge(w.repo, n, "blue")
+	w.settle()
+	name := gitops.PullRequest{Repo: w.repo, Number: n}.Name()
+	if err := w.db.Commit(t.Context(), ledger.Batch{Steps: []ledger.Step{{Kind: ledger.Look, Key: name}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if row, err := w.db.Pull(t.Context(), name); err != nil || row.State != gitops.Merged || row.Done < row.Turn {
+		t.Errorf("a review waits: %+v, %v", row, err)
+	}
+}
+
 // asked are clusters that remember of whom they were asked.
 type asked struct {
 	none

@@ -131,6 +131,9 @@ func (b *Bot) look(ctx context.Context, name string) (ledger.Batch, error) {
 	if review.Differs(row, pr) {
 		return review.Look(row, pr), nil
 	}
+	if pr.State != gitops.Open {
+		return ledger.Batch{}, nil // it was closed, or merged, since somebody asked for this
+	}
 	tip, err := f.Tip(ctx, pr.Repo, pr.Base.Branch)
 	if err != nil {
 		return ledger.Batch{}, told(err)

@@ -289,7 +289,7 @@ func TestEvents(t *testing.T) {
 			Reason: "FailedScheduling", Message: "0/1 nodes", EventTime: metav1.NewMicroTime(at(1)), Series: &corev1.EventSeries{Count: 3, LastObservedTime: metav1.NewMicroTime(at(7))},
 		}, 7, "FailedScheduling: 0/1 nodes (3 times)"},
 		{corev1.Event{Message: "two\nlines\r\n", Count: 1, ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(at(8))}}, 8, "Warning: two lines"},
-		{corev1.Event{Reason: "Failed", Message: strings.Repeat("a word ", 100), Count: 10}, -1, "Failed: " + strings.TrimRight(strings.Repeat("a word ", 39), " ") + " a… (10 times)"},
+		{corev1.Event{Reason: "Failed", Message: strings.Repeat("a word ", maxLine), Count: 10}, -1, cut("Failed: "+strings.TrimSpace(strings.Repeat("a word ", maxLine)), maxLine-len(" (10 times)")) + " (10 times)"},
 	} {
 		if line := lineOf(row.event); line != row.line || len(line) > maxLine {
 			t.Errorf("it is told, in %d bytes, as %q, not %q", len(line), line, row.line)
@@ -303,22 +303,22 @@ func TestEvents(t *testing.T) {
 // TestCut holds that a line is never cut within a word, or a letter.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	const value = "hunter2hünter2"
-	for length := maxLine - 2*len(value); length < maxLine+2; length++ {
+	const value, most = "hunter2hünter2", 300
+	for length := most - 2*len(value); length < most+2; length++ {
 		line := strings.Repeat("a ", length/2) + strings.Repeat("b", length%2) + " " + value + " is what it is, whatever else may be said of it"
-		got := cut(line, maxLine)
-		if strings.Contains(strings.ReplaceAll(got, value, ""), "hunter") || len(got) > maxLine || len(got) < maxLine-2*len(value) {
+		got := cut(line, most)
+		if strings.Contains(strings.ReplaceAll(got, value, ""), "hunter") || len(got) > most || len(got) < most-2*len(value) {
 			t.Errorf("%d: it is cut to %q", length, got[max(0, len(got)-40):])
 		}
 	}
 	for line, want := range map[string]string{
-		strings.Repeat("x", maxLine):     strings.Repeat("x", maxLine),
-		strings.Repeat("x", maxLine+1):   "…",
+		strings.Repeat("x", most):        strings.Repeat("x", most),
+		strings.Repeat("x", most+1):      "…",
 		"half a letter: \xc3":            "half a letter: ?",
-		strings.Repeat("ü ", maxLine):    strings.Repeat("ü ", 98) + "ü…",
+		strings.Repeat("ü ", most):       strings.Repeat("ü ", 98) + "ü…",
 		"\x1b[31mred\x1b[0m and\ttabbed": "\x1b[31mred\x1b[0m and\ttabbed",
 	} {
-		if got := cut(line, maxLine); got != want {
+		if got := cut(line, most); got != want {
 			t.Errorf("%q is cut to %q", line, got)
 		}
 	}
