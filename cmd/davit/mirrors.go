@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/davitops/davit/internal/rollout"
 	"github.com/davitops/davit/internal/survey"
 	"github.com/davitops/davit/internal/target"
+	"github.com/davitops/davit/internal/tree"
 )
 
 // mirrors are the bot's copies of repositories, in a directory.
@@ -94,13 +97,14 @@ func compareIn(ctx context.Context, repository *git.Repository, pr gitops.PullRe
 	if err != nil {
 		return bot.Sides{}, err
 	}
-	branch, err := deploying(ctx, repository, pr.Default)
+	branch, err := deploying(ctx, repository, pr.Default, "")
 	return bot.Sides{Tip: tip, Base: base, Head: tree, Branch: branch, Notes: sides{merged: merged}.notes()}, err
 }
 
 // deploying is the branch that is deployed: the default one, or that which the
-// configuration on the default one says. No other branch can say it of itself.
-func deploying(ctx context.Context, repository *git.Repository, standard string) (string, error) {
+// configuration on the default one says. No other branch can say it of itself. While the
+// configuration is wrong, it is the one that is known, if there is one.
+func deploying(ctx context.Context, repository *git.Repository, standard, known string) (string, error) {
 	tip, err := repository.Resolve(ctx, "refs/heads/"+standard)
 	if errors.Is(err, git.ErrUnknownRevision) {
 		return standard, nil // a repository can have a default branch that is not there
@@ -116,19 +120,23 @@ func deploying(ctx context.Context, repository *git.Repository, standard string)
 	if err != nil {
 		return "", err
 	}
-	// What is wrong with the file is told by the survey.
-	if c, _ := target.ParseConfig(target.ConfigFile, fact.Data); c.Branch() != "" {
-		return c.Branch(), nil
+	if fact.Kind != tree.File {
+		return standard, nil
 	}
-	return standard, nil
+	// What is wrong with the file is told by the survey.
+	c, problems := target.ParseConfig(target.ConfigFile, fact.Data)
+	if len(problems) > 0 {
+		return cmp.Or(known, c.Branch(), standard), nil
+	}
+	return cmp.Or(c.Branch(), standard), nil
 }
 
 // local is a mirror as the bot works with it.
 type local struct{ *git.Repository }
 
 // Deploys implements bot.Copy.
-func (l local) Deploys(ctx context.Context, standard string) (branch, tip string, err error) {
-	if branch, err = deploying(ctx, l.Repository, standard); err != nil {
+func (l local) Deploys(ctx context.Context, standard, known string) (branch, tip string, err error) {
+	if branch, err = deploying(ctx, l.Repository, standard, known); err != nil {
 		return "", "", err
 	}
 	if tip, err = l.Resolve(ctx, "refs/heads/"+branch); errors.Is(err, git.ErrUnknownRevision) {
@@ -151,6 +159,15 @@ func (l local) Tree(ctx context.Context, commit string) (survey.Tree, error) {
 	return l.Repository.Tree(ctx, commit)
 }
 
+// Merge implements bot.Copy.
+func (l local) Merge(ctx context.Context, base, head string) (survey.Tree, error) {
+	merged, err := l.Repository.Merge(ctx, base, head)
+	if err != nil || len(merged.Conflicts) > 0 || merged.Unrelated {
+		return nil, err
+	}
+	return l.Repository.Tree(ctx, merged.Tree)
+}
+
 // maxBetween is how many commits of one push the forge is asked about.
 const maxBetween = 100
 
@@ -162,15 +179,24 @@ func (l local) Between(ctx context.Context, before, after string) (commits []str
 // Undo implements bot.Copy. Where the branch is there already, because this was done
 // before, the commit is the one that was made then: it is made on the same parent.
 func (l local) Undo(ctx context.Context, u bot.Undoing) (rollout.Reversal, error) {
-	tip, err := l.Resolve(ctx, "refs/heads/"+u.As+"~1")
-	if errors.Is(err, git.ErrUnknownRevision) {
-		tip, err = l.Resolve(ctx, "refs/heads/"+u.Branch)
+	for _, tip := range []string{"refs/heads/" + u.As + "~1", "refs/heads/" + u.Branch} {
+		commit, err := l.Resolve(ctx, tip)
+		if errors.Is(err, git.ErrUnknownRevision) {
+			continue
+		}
+		if err != nil {
+			return rollout.Reversal{}, err
+		}
+		undone, err := l.Repository.Undo(ctx, git.Undoing{Before: u.Before, After: u.After, Tip: commit, Paths: u.Paths, Message: u.Message, At: u.At})
+		if err != nil {
+			return rollout.Reversal{}, err
+		}
+		made, err := l.Resolve(ctx, "refs/heads/"+u.As)
+		if err == nil && made == undone.Commit || tip == "refs/heads/"+u.Branch {
+			return rollout.Reversal{Commit: undone.Commit, Files: undone.Files, Conflicts: undone.Conflicts, Nothing: undone.Nothing}, nil
+		}
 	}
-	if err != nil {
-		return rollout.Reversal{}, err
-	}
-	undone, err := l.Repository.Undo(ctx, git.Undoing{Before: u.Before, After: u.After, Tip: tip, Paths: u.Paths, Message: u.Message, At: u.At})
-	return rollout.Reversal{Commit: undone.Commit, Files: undone.Files, Conflicts: undone.Conflicts, Nothing: undone.Nothing}, err
+	return rollout.Reversal{}, fmt.Errorf("revert on %s: %w", u.Branch, git.ErrUnknownRevision)
 }
 
 // Push implements bot.Copy.

@@ -96,7 +96,7 @@ func (b *Bot) Do(ctx context.Context, step ledger.Step, last bool) (ledger.Batch
 	case ledger.List:
 		return b.list(ctx, step.Key)
 	case ledger.Roll:
-		return b.roll(ctx, step.Key)
+		return b.roll(ctx, step)
 	case ledger.Advance:
 		return b.advance(ctx, step)
 	case ledger.Deploy:

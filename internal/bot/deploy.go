@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -90,6 +91,9 @@ func (b *Bot) apply(ctx context.Context, facts rollout.Facts, d ledger.Deploymen
 	if err != nil {
 		return ledger.Batch{}, err
 	}
+	if problem != nil && exhausted(problem.Code) && b.Now().Sub(d.Since) < away {
+		return ledger.Batch{}, fmt.Errorf("render %s: %w", name, problem) // a busy machine, more often than not
+	}
 	if problem != nil {
 		facts.Now = b.Now()
 		return rollout.After(facts, name, rollout.Applied{Ending: rollout.Refused, Why: problem.Error()}), nil
@@ -101,6 +105,9 @@ func (b *Bot) apply(ctx context.Context, facts rollout.Facts, d ledger.Deploymen
 	attempt, err := deployer.Apply(ctx, order, b.journal(r.ID(), name))
 	if err != nil {
 		return b.unavailable(facts, d, err)
+	}
+	if now := b.Now(); attempt.Ending == rollout.Unavailable && now.Sub(d.Since) < away {
+		return ledger.Batch{}, &ledger.Later{Until: now.Add(again), Err: errors.New("the cluster does not do what it is asked for")}
 	}
 	e := effort{Bot: b, rollout: r, deployment: d, deployer: deployer, order: order}
 	applied, err := e.outcome(ctx, attempt)
@@ -137,7 +144,7 @@ func (b *Bot) order(ctx context.Context, r ledger.Rollout, d ledger.Deployment) 
 		}
 		o.Objects = rendering.Objects
 	}
-	if !d.OnCommand || r.Undoes != "" {
+	if !d.OnCommand || d.Undoing {
 		o.History, err = b.history(ctx, local, r, d)
 	}
 	return o, nil, err
@@ -166,7 +173,7 @@ func (b *Bot) history(ctx context.Context, local Copy, r ledger.Rollout, d ledge
 	if err != nil {
 		return nil, err
 	}
-	h := &plan.History{Deletes: r.Undoes != ""}
+	h := &plan.History{Deletes: d.Undoing}
 	if there, err := files.Look(d.Target.Path, false); err != nil || there.Kind != tree.Dir {
 		return h, err // it is new
 	}
@@ -190,11 +197,30 @@ func (b *Bot) shown(ctx context.Context, d ledger.Deployment) ([]plan.Effect, er
 	}
 	var effects []plan.Effect
 	for _, row := range rows {
-		if slices.Contains(d.Seen, ledger.Seen{Key: row.Key, Head: row.Head}) && (d.Approved.IsZero() || !row.At.After(d.Approved)) {
+		if counts(row, d) {
 			effects = append(effects, row.Targets[d.Target.Name()]...)
 		}
 	}
 	return effects, nil
+}
+
+// counts reports whether what was shown was so of this deployment, in time for whoever went
+// on: before the merge, as exactly as forges tell it, or before somebody said /apply.
+func counts(row ledger.Shown, d ledger.Deployment) bool {
+	at := slices.IndexFunc(d.Seen, func(s ledger.Seen) bool { return s.Key == row.Key && s.Head == row.Head })
+	switch {
+	case at < 0:
+		return false
+	case d.Seen[at].Before.IsZero(): // a question, which somebody has to answer
+		return !d.Approved.IsZero() && !row.At.After(d.Approved)
+	}
+	return row.At.Before(d.Seen[at].Before.Add(time.Second))
+}
+
+// exhausted reports whether a render ended because it took more than it may, which may be
+// otherwise at another time.
+func exhausted(code manifest.Code) bool {
+	return slices.Contains([]manifest.Code{manifest.Timeout, manifest.Memory, manifest.Crash, manifest.Protocol}, code)
 }
 
 // verify looks at a target that is watched.
@@ -220,11 +246,12 @@ func (b *Bot) verify(ctx context.Context, facts rollout.Facts, d ledger.Deployme
 		return ledger.Batch{}, later(errWatching)
 	}
 	if len(v.Troubles) > 0 {
-		order, _, err := b.order(ctx, r, d)
+		order, problem, err := b.order(ctx, r, d)
 		if err != nil {
 			return ledger.Batch{}, err
 		}
 		e := effort{Bot: b, rollout: r, deployment: d, deployer: deployer, order: order}
+		e.rollout.Shows = r.Shows && problem == nil // else nobody knows what must not be shown
 		v.Troubles = e.evidence(ctx, v.Troubles, survey.Masker(order.Objects, plan.Plan{}))
 	}
 	return rollout.Watched(facts, d.Target.Name(), v), nil
@@ -269,8 +296,9 @@ func (e effort) outcome(ctx context.Context, a rollout.Attempt) (rollout.Applied
 		}
 		applied.Plan = &rollout.Planned{Told: told, Effects: a.Plan.Effects(), Digest: a.Plan.Digest}
 	}
-	if a.Ending != rollout.Done && a.Ending != rollout.Unready {
-		return applied, nil
+	notes, err := e.Ledger.Journal(ctx, e.rollout.ID(), e.order.Target.Name())
+	if applied.Begun = len(notes) > 0; err != nil || a.Ending != rollout.Done && a.Ending != rollout.Unready {
+		return applied, err
 	}
 	workloads, err := e.deployer.Look(ctx, e.order.Target)
 	if err != nil {
@@ -283,20 +311,18 @@ func (e effort) outcome(ctx context.Context, a rollout.Attempt) (rollout.Applied
 		}
 		applied.Troubles = e.evidence(ctx, troubles, masker)
 	}
-	written, err := e.written(ctx)
-	applied.Changed = rollout.Touched(e.order.Objects, written)
-	return applied, err
+	applied.Changed = rollout.Touched(e.order.Objects, written(notes))
+	return applied, nil
 }
 
-// written are the objects that this rollout has written, in this attempt or one before.
-func (e effort) written(ctx context.Context) (refs []gitops.ObjectRef, err error) {
-	notes, err := e.Ledger.Journal(ctx, e.rollout.ID(), e.order.Target.Name())
+// written are the objects that a rollout has written, in this attempt or one before.
+func written(notes []ledger.Note) (refs []gitops.ObjectRef) {
 	for _, n := range notes {
 		if n.Action == noteApply && !slices.Contains(refs, n.Object) {
 			refs = append(refs, n.Object)
 		}
 	}
-	return refs, err
+	return refs
 }
 
 // noteApply is the action of a note about an object that is written.
@@ -308,7 +334,7 @@ func (e effort) evidence(ctx context.Context, troubles []verdict.Trouble, masker
 	kept := make([]verdict.Trouble, len(troubles))
 	for i, t := range troubles {
 		if !e.rollout.Shows {
-			kept[i] = verdict.Trouble{Ref: t.Ref, Container: t.Container, Reason: t.Reason, Final: t.Final}
+			kept[i] = t.Stripped()
 			continue
 		}
 		t.Message = masker.Said(t.Message)

@@ -164,7 +164,13 @@ func (b *Bot) commented(ctx context.Context, f forge.Forge, e gitops.Event) (led
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	return review.Answer(row, review.Asked{Event: e, PR: pr, Commands: commands, Mistakes: mistakes, MayWrite: mayWrite, Live: live, Now: b.Now()}), nil
+	deployed, err := b.Ledger.Deployed(ctx, pr.Repo)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	return review.Answer(row, review.Asked{
+		Event: e, PR: pr, Commands: commands, Mistakes: mistakes, MayWrite: mayWrite, Live: live, Deployed: deployed, Now: b.Now(),
+	}), nil
 }
 
 // remarked is commented of a commit. One that nothing goes out of is none of ours.
@@ -175,6 +181,9 @@ func (b *Bot) remarked(ctx context.Context, f forge.Forge, a review.Asked) (ledg
 	}
 	if !slices.ContainsFunc(a.Live, func(r ledger.Rollout) bool { return r.Commit == a.Event.Commit }) {
 		return ledger.Batch{}, nil
+	}
+	if a.Deployed, err = b.Ledger.Deployed(ctx, a.Event.Repo); err != nil {
+		return ledger.Batch{}, err
 	}
 	if a.MayWrite, err = f.MayWrite(ctx, a.Event.Repo, a.Event.Actor); err != nil {
 		return ledger.Batch{}, err

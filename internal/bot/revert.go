@@ -16,7 +16,7 @@ import (
 // revert makes the commit that undoes a deployment, and has its pull request opened.
 func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error) {
 	facts, d, current, err := b.deployment(ctx, step)
-	if err != nil || !current {
+	if err != nil || !current || d.Past {
 		return ledger.Batch{}, err
 	}
 	r := facts.Rollout
@@ -25,7 +25,7 @@ func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error
 		return ledger.Batch{}, err
 	}
 	defer b.closes(local)
-	u := Undoing{Before: d.From, After: r.Commit, Branch: r.Branch, As: rollout.RevertBranch(r, d), At: d.Since, Message: rollout.RevertMessage(r, d)}
+	u := Undoing{Before: d.From, After: r.Commit, Branch: r.Branch, At: r.Opened}
 	if has, err := b.had(ctx, local, u.Before); err != nil || !has {
 		u.Before = r.Before // it never was healthy here
 		if err != nil {
@@ -36,11 +36,15 @@ func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error
 	if u.Paths, shared, err = b.reads(ctx, local, u, d); err != nil {
 		return ledger.Batch{}, err
 	}
+	u.As, u.Message = rollout.RevertBranch(r, u.Before, u.Paths), rollout.RevertMessage(r, u.Before)
 	reversal, err := local.Undo(ctx, u)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
 	reversal.Shared, reversal.To = shared, u.Before
+	if reversal.Wider, err = wider(ctx, local, u, r.Before); err != nil {
+		return ledger.Batch{}, err
+	}
 	if reversal.Commit != "" {
 		to, err := f.Destination(ctx, r.Repo)
 		if forge.ClassOf(err) == forge.Forbidden {
@@ -48,7 +52,7 @@ func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error
 			return rollout.Undo(facts, d.Target.Name(), rollout.Reversal{Forbidden: true}), nil
 		}
 		if err != nil {
-			return ledger.Batch{}, told(err)
+			return ledger.Batch{}, patient(err)
 		}
 		there, err := local.Push(ctx, to, u.As, reversal.Commit)
 		if hopeless(err) {
@@ -65,6 +69,22 @@ func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error
 		reversal.Branch = u.As
 	}
 	return rollout.Undo(facts, d.Target.Name(), reversal), nil
+}
+
+// wider reports whether what is undone came in part before a rollout.
+func wider(ctx context.Context, local Copy, u Undoing, before string) (bool, error) {
+	if has, err := local.Has(ctx, before); err != nil || !has {
+		return true, err
+	}
+	from, err := local.Tree(ctx, u.Before)
+	if err != nil {
+		return false, err
+	}
+	to, err := local.Tree(ctx, before)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(survey.Changed(from, to), func(path string) bool { return slices.Contains(u.Paths, path) }), nil
 }
 
 func (b *Bot) had(ctx context.Context, local Copy, commit string) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,10 +32,13 @@ type Rollouts interface {
 // Copy is a local copy of a repository, up to date when it was opened.
 type Copy interface {
 	// Deploys is the branch that is deployed, and where it is; it is nowhere if there is none.
-	Deploys(ctx context.Context, standard string) (branch, tip string, err error)
+	// Where nobody can read which it is, it is the one that was known.
+	Deploys(ctx context.Context, standard, known string) (branch, tip string, err error)
 	// Has reports whether a commit is there still.
 	Has(ctx context.Context, commit string) (bool, error)
 	Tree(ctx context.Context, commit string) (survey.Tree, error)
+	// Merge returns what merging a commit into another makes; nil if they conflict.
+	Merge(ctx context.Context, base, head string) (survey.Tree, error)
 	// Between are the commits that came onto a branch between two of its commits; all is
 	// false if there are more than anybody asks about.
 	Between(ctx context.Context, before, after string) (commits []string, all bool, err error)
@@ -55,7 +59,8 @@ type Undoing struct {
 }
 
 // roll opens a rollout of what came onto the deployed branch of a repository.
-func (b *Bot) roll(ctx context.Context, name string) (ledger.Batch, error) {
+func (b *Bot) roll(ctx context.Context, step ledger.Step) (ledger.Batch, error) {
+	name := step.Key
 	repo, valid := gitops.ParseRepo(name)
 	if !valid {
 		return ledger.Batch{}, &ledger.Hopeless{Err: fmt.Errorf("%q is no repository", name)}
@@ -69,7 +74,7 @@ func (b *Bot) roll(ctx context.Context, name string) (ledger.Batch, error) {
 		return ledger.Batch{}, err
 	}
 	defer b.closes(local)
-	branch, tip, err := local.Deploys(ctx, repository.Default)
+	branch, tip, err := local.Deploys(ctx, repository.Default, row.Name)
 	if err != nil || tip == "" || row.Name == branch && row.Commit == tip {
 		return ledger.Batch{}, err
 	}
@@ -86,7 +91,7 @@ func (b *Bot) roll(ctx context.Context, name string) (ledger.Batch, error) {
 		}
 		return rollout.First(row, branch, tip), nil
 	}
-	return b.opening(ctx, f, local, rollout.Opening{Branch: row, Repository: repository, Name: branch, Tip: tip, Now: b.Now()})
+	return b.opening(ctx, f, local, time.UnixMilli(step.Turn), rollout.Opening{Branch: row, Repository: repository, Name: branch, Tip: tip, Now: b.Now()})
 }
 
 // open brings the copy of a repository up to date.
@@ -97,14 +102,23 @@ func (b *Bot) open(ctx context.Context, repo gitops.Repo) (forge.Forge, Copy, fo
 	}
 	repository, err := f.Repository(ctx, repo)
 	if err != nil {
-		return nil, nil, repository, told(err)
+		return nil, nil, repository, patient(err)
 	}
 	source, err := f.Source(ctx, repo)
 	if err != nil {
-		return nil, nil, repository, told(err)
+		return nil, nil, repository, patient(err)
 	}
 	local, err := b.Mirrors.Open(ctx, repo, source)
 	return f, local, repository, err
+}
+
+// patient is an error of a forge as a rollout takes it: what it forbids or does not find may
+// be back soon, and nothing that goes out is given up.
+func patient(err error) error {
+	if forge.ClassOf(err) == forge.Limited {
+		return told(err)
+	}
+	return err
 }
 
 // at opens the copy of a repository where it has a commit, and brings it up to date only if
@@ -133,7 +147,7 @@ func (b *Bot) closes(local Copy) {
 }
 
 // opening gathers what a rollout is opened with.
-func (b *Bot) opening(ctx context.Context, f forge.Forge, local Copy, o rollout.Opening) (ledger.Batch, error) {
+func (b *Bot) opening(ctx context.Context, f forge.Forge, local Copy, asked time.Time, o rollout.Opening) (ledger.Batch, error) {
 	repo := o.Branch.Repo
 	before, err := local.Tree(ctx, o.Branch.Commit)
 	if err != nil {
@@ -149,6 +163,18 @@ func (b *Bot) opening(ctx context.Context, f forge.Forge, local Copy, o rollout.
 	}
 	if o.Pulls, o.Pushed, err = b.merged(ctx, f, local, o); err != nil {
 		return ledger.Batch{}, err
+	}
+	if o.Pushed {
+		if err := b.lagging(ctx, o, asked); err != nil {
+			return ledger.Batch{}, err
+		}
+	}
+	if len(o.Pulls) == 1 && !o.Pushed && rollout.IsRevert(o.Pulls[0].Head.Branch) {
+		made, err := local.Merge(ctx, o.Branch.Commit, o.Pulls[0].Head.Commit)
+		if err != nil {
+			return ledger.Batch{}, err
+		}
+		o.Exact = made != nil && len(survey.Changed(made, after)) == 0
 	}
 	if len(found.Problems) > 0 {
 		return rollout.Misconfigured(o, found.Problems), nil
@@ -183,7 +209,7 @@ func (b *Bot) merged(ctx context.Context, f forge.Forge, local Copy, o rollout.O
 	for _, commit := range commits {
 		by, err := f.Merged(ctx, o.Branch.Repo, commit)
 		if err != nil {
-			return nil, false, told(err)
+			return nil, false, patient(err)
 		}
 		came := false
 		for _, pr := range by {
@@ -198,6 +224,27 @@ func (b *Bot) merged(ctx context.Context, f forge.Forge, local Copy, o rollout.O
 		pushed = pushed || !came
 	}
 	return pulls, pushed || !all, nil
+}
+
+// lag is how long a forge may need to say which pull request a commit came by.
+const lag = 10 * time.Second
+
+// lagging waits a moment where a commit seems to have come by no pull request, while there
+// is one that it may have come by.
+func (b *Bot) lagging(ctx context.Context, o rollout.Opening, asked time.Time) error {
+	if b.Now().Sub(asked) > lag {
+		return nil
+	}
+	open, err := b.Ledger.OpenPulls(ctx, o.Branch.Repo)
+	if err != nil {
+		return err
+	}
+	for _, row := range open {
+		if row.Base.Branch == o.Name && !slices.ContainsFunc(o.Pulls, func(pr gitops.PullRequest) bool { return pr.Number == row.Number }) {
+			return &ledger.Later{Until: b.Now().Add(2 * time.Second), Err: errBehind}
+		}
+	}
+	return nil
 }
 
 // facts of a rollout.

@@ -29,7 +29,11 @@ func (g *git) Local(context.Context, gitops.Repo) (Copy, error) { return g, nil 
 
 func (g *git) Close() error { return nil }
 
-func (g *git) Deploys(context.Context, string) (branch, tip string, err error) {
+func (g *git) Merge(_ context.Context, _, head string) (survey.Tree, error) {
+	return windowed(head), nil
+}
+
+func (g *git) Deploys(context.Context, string, string) (branch, tip string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return "main", g.tip, nil
@@ -269,6 +273,45 @@ func TestUnseenWaitsForSomebody(t *testing.T) {
 	if got := s.ran(); got != "blue" {
 		t.Errorf("%s was applied", got)
 	}
+}
+
+// TestShownTooLate: what is decided on after a merge was shown to nobody before it.
+func TestShownTooLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.newSite()
+	s.unseen = true
+	w.run(nil)
+	w.lookAtAll()
+	n := w.open("blue")
+	w.settle()
+	name := gitops.PullRequest{Repo: w.repo, Number: n}.Name()
+	shown := ledger.Shown{Key: name, Head: "blue", At: time.Now().Add(time.Minute), Targets: map[string][]plan.Effect{"apps/web": {{Object: deployed, Class: plan.Delete}}}}
+	if err := w.db.Commit(t.Context(), ledger.Batch{Shown: []ledger.Shown{shown}}); err != nil {
+		t.Fatal(err)
+	}
+	w.merge(n, "blue")
+	w.until(func() bool { return w.says(n, "approval", "/apply apps/web") })
+	if got := s.ran(); got != "" {
+		t.Errorf("%s was applied", got)
+	}
+}
+
+// TestForbiddenForAMoment: a forge that says no once does not end a rollout.
+func TestForbiddenForAMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.newSite()
+	s.sick = "blue"
+	w.run(nil)
+	w.lookAtAll()
+	n := w.open("blue")
+	w.settle()
+	for _, call := range []string{"Repository", "Merged", "Destination"} {
+		w.forge.Fail(fake.Fault{Call: call, Class: forge.Refused})
+	}
+	w.merge(n, "blue")
+	w.until(func() bool { return len(w.reverts()) == 1 })
 }
 
 func TestClusterAway(t *testing.T) {

@@ -81,7 +81,7 @@ func (f *Fleet) Apply(ctx context.Context, o rollout.Order, note func(context.Co
 	case err != nil:
 		return rollout.Attempt{Plan: result.Plan}, unavailable(err)
 	}
-	return attempt(result)
+	return attempt(result), nil
 }
 
 // ending is how an order ended with objects that can't be applied: what the change itself
@@ -115,13 +115,12 @@ func join(parts []string, all int) string {
 }
 
 // attempt is a result in words for people.
-func attempt(r apply.Result) (rollout.Attempt, error) {
+func attempt(r apply.Result) rollout.Attempt {
 	a := rollout.Attempt{Ending: rollout.Done, Plan: r.Plan}
 	switch r.State {
 	case apply.Done:
-		return a, nil
 	case apply.Interrupted:
-		return a, &plan.Problem{Code: plan.Unavailable, Message: told(r, apply.Failing)}
+		a.Ending, a.Why = rollout.Unavailable, told(r, apply.Failing)
 	case apply.TimedOut:
 		a.Ending, a.Why = rollout.Late, told(r, apply.NotReady, apply.Deleting)
 	case apply.Failed:
@@ -129,7 +128,7 @@ func attempt(r apply.Result) (rollout.Attempt, error) {
 			a.Ending, a.Why = rollout.Unready, told(r, apply.NotReady)
 		}
 	}
-	return a, nil
+	return a
 }
 
 // told says what became of the objects that are in one of some states.

@@ -47,6 +47,7 @@ type PullRequest struct {
 	Private bool      // the repository is not for everybody to read
 	Default string    // the repository's default branch
 	Updated time.Time // when any of this changed last
+	Ended   time.Time // when it was merged; zero unless State is Merged
 }
 
 // Name prints "github:acme/gitops#12".
@@ -92,5 +93,6 @@ type Event struct {
 	Commit  string    // that the branch is at, of Pushed; empty if it is gone. That is commented on
 	Comment string    // its ID, of Commented
 	Text    string    // what the comment says
+	Written time.Time // when the comment was; zero if that is not known
 	Updated time.Time // the pull request's own, of Changed; zero if unknown
 }

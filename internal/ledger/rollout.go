@@ -84,6 +84,7 @@ type Deployment struct {
 	Target  gitops.Target
 	Place   string // what people call where it goes: the environment, else the cluster
 	Removed bool   // the commit has no such target any more
+	Undoing bool   // the rollout undoes what was done here: nothing holds it up
 	// As .davit.yaml says at the commit.
 	OnCommand bool
 	After     []string      // environments that come first
@@ -96,11 +97,13 @@ type Deployment struct {
 	Turn  int64  // counts its steps
 	Past  bool   // a newer commit's deployment of the target has begun
 
-	From string // the last commit that was healthy here; empty if none was
-	Was  string // the last that was deployed, whatever came of it
-	Seen []Seen // what was shown of it
+	From  string // the last commit that was healthy here; empty if none was
+	Was   string // the last that was deployed, whatever came of it
+	Begun bool   // something was written
+	Seen  []Seen // what was shown of it
 
 	Approved  time.Time // when somebody said /apply last
+	Skips     bool      // and that it waits for no environment
 	Approver  string
 	Uncovered string // digest of the plan that waits for it
 
@@ -114,8 +117,12 @@ type Deployment struct {
 	Revert   Reversion
 }
 
-// Seen names what was shown of a deployment: it counts if it was of this commit.
-type Seen struct{ Key, Head string }
+// Seen names what was shown of a deployment: it counts if it was of this commit, and shown
+// before this time, if there is one.
+type Seen struct {
+	Key, Head string
+	Before    time.Time
+}
 
 // Reversion is the pull request that undoes a deployment, or why there is none.
 type Reversion struct {

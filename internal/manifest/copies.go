@@ -48,13 +48,31 @@ func (m *Masker) learn(value string) {
 // where a name that is masked by chance does no harm.
 const minSaid = 4
 
+// learnAll learns a value line by line, and of a line that gives a name a value, as files of
+// settings do, that value, too.
 func (m *Masker) learnAll(value string) {
 	for line := range strings.Lines(value) {
 		line = strings.TrimSpace(line)
-		c := copied{value: line, encoded: base64.StdEncoding.EncodeToString([]byte(line))}
-		if at, known := slices.BinarySearchFunc(m.all, c, longerFirst); len(line) >= minSaid && !known {
-			m.all = slices.Insert(m.all, at, c)
+		m.learnOne(line)
+		if _, after, found := strings.Cut(line, "="); found {
+			m.learnOne(strings.Trim(after, " \"'"))
 		}
+		if _, after, found := strings.Cut(line, ": "); found {
+			m.learnOne(strings.Trim(after, " \"'"))
+		}
+		for _, address := range addresses.FindAllStringSubmatch(line, -1) {
+			m.learnOne(address[1])
+		}
+	}
+}
+
+// addresses are those with a password in them.
+var addresses = regexp.MustCompile(`://[^/\s:@]*:([^/\s@]+)@`)
+
+func (m *Masker) learnOne(part string) {
+	c := copied{value: part, encoded: base64.StdEncoding.EncodeToString([]byte(part))}
+	if at, known := slices.BinarySearchFunc(m.all, c, longerFirst); len(part) >= minSaid && !known {
+		m.all = slices.Insert(m.all, at, c)
 	}
 }
 

@@ -224,3 +224,21 @@ func TestApart(t *testing.T) {
 		}
 	}
 }
+
+// TestSaid masks what programs repeat of Secrets, common values and parts of settings among
+// them.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	var m Masker
+	m.Learn([]byte(`{"kind": "Secret", "stringData": {"a": "hunter2", "b": "user: bob\npassword: swordfish", "c": "TOKEN=\"letmein\"", "d": "postgres://app:opensesame@db/x", "e": "abc"}}`))
+	for _, text := range []string{"hunter2", "swordfish", "letmein", "opensesame", "aHVudGVyMg=="} {
+		if got := m.Said("it said " + text + " aloud"); strings.Contains(got, text) || !strings.Contains(got, "secret ") {
+			t.Errorf("%q is told as %q", text, got)
+		}
+	}
+	for _, text := range []string{"connecting to db as app with a password", "abc"} {
+		if got := m.Said(text); got != text {
+			t.Errorf("%q is told as %q", text, got)
+		}
+	}
+}

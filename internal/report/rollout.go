@@ -223,10 +223,10 @@ func (t Sick) follows(f Failure) string {
 		return fmt.Sprintf("⏪ **#%d** reverts it; merging that pull request as it is deploys it at once.%s", t.Revert, before)
 	case t.NoRevert != "":
 		return escape(t.NoRevert) + before
+	case t.State == "inconclusive":
+		return "Nothing is reverted: look at it, and revert it if it is to blame, or `/retry`." + before
 	case t.Resumable:
 		return "Nothing is reverted. `/retry` tries it again." + before
-	case t.State == "inconclusive":
-		return "Nothing is reverted: look at it, and revert it if it is to blame." + before
 	case f.Reverts:
 		return "This was a revert, and a revert is not reverted." + before
 	case f.Manual:
@@ -291,6 +291,7 @@ func (a Approval) Markdown(limit int) string {
 // is none.
 type Reversal struct {
 	Sick
+	Ours      bool   // the pull request is as we made it
 	Commit    string // that failed
 	To        string // whose files it brings back
 	Pulls     []int  // that were merged with it
@@ -312,9 +313,12 @@ func (r Reversal) Markdown(limit int) string {
 		p.add(" (" + strings.Join(came, ", ") + ")")
 	}
 	p.add(" " + r.said() + ".\n")
-	if len(r.Conflicts) == 0 {
+	switch {
+	case len(r.Conflicts) == 0 && r.Ours:
 		p.add(fmt.Sprintf("\nThis brings the files that it reads back to %s. Merged as it is, it is deployed at once; with another commit on it, it is a pull request like any other.\n", code(short(r.To))))
-	} else {
+	case len(r.Conflicts) == 0:
+		p.add(fmt.Sprintf("\nThis is to bring the files that it reads back to %s; somebody else has put commits on the branch.\n", code(short(r.To))))
+	default:
 		p.add(fmt.Sprintf("\nIts files can't be brought back to %s, because later commits changed them, too. Somebody has to decide:\n", code(short(r.To))))
 	}
 	p.list(r.Conflicts, "file", func(name string) string { return "- " + code(name) + "\n" })

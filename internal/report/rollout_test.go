@@ -55,7 +55,7 @@ func TestRolloutPages(t *testing.T) {
 		"public": Failure{Commit: "c0ffee0123", Hidden: true, Targets: []Sick{with(func(s *Sick) {
 			s.Troubles = []verdict.Trouble{{Ref: crash.Ref, Container: "web", Reason: "CrashLoopBackOff"}}
 		})}},
-		"reversal": Reversal{Sick: failedWeb, Commit: "c0ffee0123", To: "0123456789", Pulls: []int{7, 8}, Files: []string{"apps/web/web.yaml", "odd`| name"}, Shared: []string{"apps/api"}},
+		"reversal": Reversal{Sick: failedWeb, Ours: true, Commit: "c0ffee0123", To: "0123456789", Pulls: []int{7, 8}, Files: []string{"apps/web/web.yaml", "odd`| name"}, Shared: []string{"apps/api"}},
 		"conflict": Reversal{Sick: failedWeb, Commit: "c0ffee0123", To: "0123456789", Conflicts: []string{"apps/web/web.yaml"}},
 		"approval": Approval{Commit: "c0ffee0123", Command: "/apply apps/web", Target: Target{
 			Name: "apps/web", Status: Changed, Live: &Live{Digest: "0123456789abcdef", Classes: map[string]int{"delete": 1}},

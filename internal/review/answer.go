@@ -23,6 +23,7 @@ type Asked struct {
 	Mistakes []string
 	MayWrite bool             // whoever wrote it, as the forge said just now
 	Live     []ledger.Rollout // of the repository
+	Deployed map[string]ledger.Deployed
 	Now      time.Time
 }
 
@@ -64,11 +65,11 @@ func refusal(who gitops.Actor) string {
 // Remark does what a comment on a commit asks for: only what is about its rollout.
 func Remark(a Asked) ledger.Batch {
 	asked := ledger.Command{Forge: a.Event.Repo.Forge, Comment: a.Event.Comment, Pull: a.Event.Commit, Actor: a.Event.Actor, Text: said(a.Commands), At: a.Now}
-	lines := slices.Clone(a.Mistakes)
+	lines, key := slices.Clone(a.Mistakes), "answer-"+a.Event.Comment
 	var more goings
 	switch {
 	case !a.MayWrite:
-		asked.Refused, lines = "no write permission", []string{refusal(a.Event.Actor)}
+		asked.Refused, lines, key = "no write permission", []string{refusal(a.Event.Actor)}, "refusal-"+a.Event.Actor.ID
 	case len(lines) > 0:
 		asked.Refused = "not understood"
 	default:
@@ -85,7 +86,6 @@ func Remark(a Asked) ledger.Batch {
 	b := more.Batch
 	b.Commands = []ledger.Command{asked}
 	if len(lines) > 0 {
-		key := "answer-" + a.Event.Comment
 		b.Effects = append(b.Effects, ledger.Effect{Key: "comment/" + a.Event.Repo.String() + "@" + a.Event.Commit + "/" + key, Forge: a.Event.Repo.Forge,
 			Comment: &forge.Comment{Repo: a.Event.Repo, Commit: a.Event.Commit, Key: key, Body: strings.Join(lines, "\n") + "\n"}})
 	}
@@ -133,6 +133,14 @@ func run(row ledger.Pull, a Asked) (b ledger.Batch, lines []string, refused stri
 	return b, lines, refused
 }
 
+// written is when the comment was.
+func (a Asked) written() time.Time {
+	if a.Event.Written.IsZero() {
+		return a.Now
+	}
+	return a.Event.Written
+}
+
 // goings are the rollouts that go on because somebody said so.
 type goings struct{ ledger.Batch }
 
@@ -142,7 +150,7 @@ func (g *goings) add(a *Asked, c command.Command) (lines []string, refused strin
 		return []string{fmt.Sprintf("`/%s` is for pull requests that are merged: what this one changes goes out then.", c.Name)}, "not merged"
 	}
 	b, lines, refused := rollout.Answer(rollout.Asked{
-		Command: c, By: a.Event.Actor.Login, At: a.Now, Live: a.Live, Pull: a.PR.Number, Commit: a.Event.Commit, Now: a.Now,
+		Command: c, By: a.Event.Actor.Login, At: a.written(), Live: a.Live, Deployed: a.Deployed, Pull: a.PR.Number, Commit: a.Event.Commit, Now: a.Now,
 	})
 	for _, r := range b.Rollouts {
 		same := func(other ledger.Rollout) bool { return other.ID() == r.ID() }

@@ -14,13 +14,14 @@ import (
 // Asked is what somebody who may asks of the rollouts of a pull request that is merged, or
 // of a commit that was pushed.
 type Asked struct {
-	Command command.Command // Apply or Retry
-	By      string          // login
-	At      time.Time       // of the comment: only what was shown before counts
-	Live    []ledger.Rollout
-	Pull    int    // number
-	Commit  string // that was pushed, instead of a number
-	Now     time.Time
+	Command  command.Command // Apply or Retry
+	By       string          // login
+	At       time.Time       // of the comment: only what was asked before counts
+	Live     []ledger.Rollout
+	Deployed map[string]ledger.Deployed
+	Pull     int    // number
+	Commit   string // that was pushed, instead of a number
+	Now      time.Time
 }
 
 func (a Asked) about(r ledger.Rollout) bool {
@@ -100,8 +101,8 @@ func (a Asked) means(d ledger.Deployment, named map[string]bool) bool {
 func (a Asked) ask(c *change, i int) string {
 	d := c.at(i)
 	name := d.Target.Name()
-	apply := slices.Contains([]ledger.DeploymentState{ledger.Held, ledger.NeedsApproval}, d.State)
-	retry := d.Resume && slices.Contains([]ledger.DeploymentState{ledger.Failed, ledger.TimedOut, ledger.Inconclusive}, d.State)
+	apply := slices.Contains([]ledger.DeploymentState{ledger.Held, ledger.NeedsApproval}, d.State) || a.stuck(c, *d)
+	retry := d.Resume && !d.Past && slices.Contains([]ledger.DeploymentState{ledger.Failed, ledger.TimedOut, ledger.Inconclusive}, d.State)
 	switch {
 	case a.Command.Name == command.Apply && !apply, a.Command.Name == command.Retry && !retry:
 		if len(a.Command.Targets) > 0 {
@@ -110,13 +111,26 @@ func (a Asked) ask(c *change, i int) string {
 		return ""
 	case c.overtaken(name):
 		return fmt.Sprintf("A newer commit is rolled out to %s.", code(name))
+	case apply && a.At.Before(d.Since.Truncate(time.Second)): // forges know no less
+		return fmt.Sprintf("%s waits for something else than when you wrote that; look at it, and say it again.", code(name))
 	}
 	if apply {
-		d.Approved, d.Approver, d.Before = a.At, a.By, nil // it may have waited for long
+		d.Approved, d.Approver, d.Before = a.Now, a.By, nil // it may have waited for long
+		d.Skips = d.Skips || d.State == ledger.Queued
 	}
 	c.dirty[0] = true
 	c.set(0, i, ledger.Queued, "")
 	return ""
+}
+
+// stuck reports whether a deployment that is named waits for an environment that nothing
+// will mend by itself.
+func (a Asked) stuck(c *change, d ledger.Deployment) bool {
+	if d.State != ledger.Queued || len(a.Command.Targets) == 0 {
+		return false
+	}
+	_, _, stuck := c.waits(d, a.Deployed)
+	return stuck
 }
 
 // overtaken reports whether a newer rollout has the target, too.

@@ -30,6 +30,7 @@ type Opening struct {
 	Shows      bool                 // what clusters say may be shown
 	Pulls      []gitops.PullRequest // that were merged on the way, and nothing else
 	Pushed     bool                 // there are commits of no pull request, too
+	Exact      bool                 // the branch holds what merging them makes, and nothing else
 	Affected   []Affected
 	Live       []ledger.Rollout // of the repository, the oldest first
 	Deployed   map[string]ledger.Deployed
@@ -59,20 +60,27 @@ func Open(o Opening) ledger.Batch {
 		Opened: o.Now, Shows: o.Shows, Pulls: o.Pulls, Undoes: o.undoes(),
 		Draft: o.Config.Reverts().Draft, Manual: o.Config.Reverts().Never,
 	}
+	var gone []string // targets that never came to be deployed
 	for _, a := range o.Affected {
-		if _, known := o.Deployed[a.Target.Name()]; a.Removed && !known {
-			continue // there is nothing to be deleted
+		if a.Removed && !o.there(a.Target.Name()) {
+			gone = append(gone, a.Target.Name())
+			continue
 		}
 		r.Targets = append(r.Targets, o.deployment(a))
 	}
-	if len(r.Targets) == 0 {
-		return ledger.Batch{Branches: []ledger.Branch{branch}}
-	}
-	branch.Rollouts++
 	c := begin(r, o.Live, o.Now)
 	for i := range r.Targets {
 		c.replace(i)
 	}
+	for _, name := range gone {
+		c.retire(name)
+	}
+	if len(r.Targets) == 0 {
+		b := c.only(1)
+		b.Branches = []ledger.Branch{branch}
+		return b
+	}
+	branch.Rollouts++
 	b := c.batch()
 	b.Branches = []ledger.Branch{branch}
 	b.Steps = append(b.Steps, ledger.Step{Kind: ledger.Advance, Key: r.ID(), Turn: o.Now.UnixMilli()})
@@ -86,6 +94,17 @@ func Misconfigured(o Opening, problems []manifest.Problem) ledger.Batch {
 	return ledger.Batch{Effects: comments(r, "misconfigured-"+short(o.Tip), report.Misconfigured(o.Tip, problems, report.MaxComment))}
 }
 
+// there reports whether something of a target may be in its cluster.
+func (o Opening) there(name string) bool {
+	if _, known := o.Deployed[name]; known {
+		return true
+	}
+	return slices.ContainsFunc(o.Live, func(r ledger.Rollout) bool {
+		i := r.Find(name)
+		return i >= 0 && (r.Targets[i].Begun || r.Targets[i].State == ledger.Applying)
+	})
+}
+
 func (o Opening) deployment(a Affected) ledger.Deployment {
 	environment := o.Config.Environment(a.Target.Environment)
 	d := ledger.Deployment{
@@ -94,24 +113,35 @@ func (o Opening) deployment(a Affected) ledger.Deployment {
 		State: ledger.Queued, Since: o.Now, Turn: 1,
 	}
 	for _, pr := range o.Pulls {
-		d.Seen = append(d.Seen, ledger.Seen{Key: pr.Name(), Head: pr.Head.Commit})
+		d.Seen = append(d.Seen, ledger.Seen{Key: pr.Name(), Head: pr.Head.Commit, Before: pr.Ended})
+	}
+	if r, is := o.undone(); is {
+		i := r.Find(a.Target.Name())
+		d.Undoing = i >= 0 && r.Targets[i].Begun && o.Deployed[a.Target.Name()].Commit == r.Commit
 	}
 	return d
 }
 
-// undoes is the rollout that a merge reverts: it is of a pull request of ours alone, as we
+// undone is the rollout that a merge reverts: it is of a pull request of ours alone, as we
 // made it.
-func (o Opening) undoes() string {
-	if len(o.Pulls) != 1 || o.Pushed {
-		return ""
+func (o Opening) undone() (ledger.Rollout, bool) {
+	if len(o.Pulls) != 1 || o.Pushed || !o.Exact {
+		return ledger.Rollout{}, false
 	}
 	head := o.Pulls[0].Head
 	for _, r := range o.Live {
 		for _, d := range r.Targets {
-			if d.Revert.Branch != "" && head.Repo == r.Repo && d.Revert.Branch == head.Branch && d.Revert.Commit == head.Commit {
-				return r.ID()
+			if !d.Over() && d.Revert.Commit != "" && head.Repo == r.Repo && d.Revert.Branch == head.Branch && d.Revert.Commit == head.Commit {
+				return r, true
 			}
 		}
+	}
+	return ledger.Rollout{}, false
+}
+
+func (o Opening) undoes() string {
+	if r, is := o.undone(); is {
+		return r.ID()
 	}
 	return ""
 }
@@ -192,7 +222,9 @@ func (c *change) replace(i int) {
 		switch older.State {
 		case ledger.Queued, ledger.Held, ledger.NeedsApproval:
 			for _, seen := range older.Seen {
-				see(d, seen)
+				if seen.Key != c.rollouts[rollout].Key(d.Target.Name()) { // a question that nobody answered
+					see(d, seen)
+				}
 			}
 			c.set(rollout, n, ledger.Superseded, c.newer())
 		}
@@ -206,9 +238,9 @@ func see(d *ledger.Deployment, seen ledger.Seen) {
 	}
 }
 
-// retire ends the older deployments of a target whose new one begins.
-func (c *change) retire(i int) {
-	c.older(c.at(i).Target.Name(), func(rollout, n int, older *ledger.Deployment) {
+// retire ends the older deployments of a target whose new one begins, or that is gone.
+func (c *change) retire(name string) {
+	c.older(name, func(rollout, n int, older *ledger.Deployment) {
 		switch older.State {
 		case ledger.Queued, ledger.Held, ledger.NeedsApproval, ledger.Verifying:
 			c.set(rollout, n, ledger.Superseded, c.newer())
@@ -232,10 +264,13 @@ func (c *change) advance() {
 }
 
 // batch is what was decided, and what is said of it.
-func (c *change) batch() ledger.Batch {
+func (c *change) batch() ledger.Batch { return c.only(0) }
+
+// only is what was decided of the rollouts from one on.
+func (c *change) only(from int) ledger.Batch {
 	b := c.rest
 	for i, r := range c.rollouts {
-		if c.dirty[i] {
+		if i >= from && c.dirty[i] {
 			b.Rollouts = append(b.Rollouts, r)
 			b.Effects = append(b.Effects, told(r)...)
 		}

@@ -106,6 +106,7 @@ func (w *world) open(o Opening, n int, names ...string) {
 		})
 	}
 	o.Branch, o.Name, o.Tip, o.Config, o.Shows = w.branch, "main", commit(n), w.config, true
+	o.Exact = !o.Exact // a test says where it is not so
 	o.Live, o.Deployed, o.Now = w.live(), w.deployed, w.now
 	w.commit(Open(o))
 	w.run()
@@ -166,6 +167,7 @@ func path(name string) string {
 // applied takes a target through an attempt that ends in some way.
 func (w *world) applied(name string, a Applied) {
 	w.t.Helper()
+	a.Begun = a.Ending != Uncovered && a.Ending != Blocked
 	w.deploy(name, func(f Facts, t string) ledger.Batch { return Begun(f, t, nil) })
 	w.deploy(name, func(f Facts, t string) ledger.Batch { return After(f, t, a) })
 }
@@ -236,7 +238,9 @@ func (w *world) says(key string, texts ...string) {
 
 func (w *world) ask(n int, name command.Name, targets ...string) (lines []string, refused string) {
 	w.t.Helper()
-	b, lines, refused := Answer(Asked{Command: command.Command{Name: name, Targets: targets}, By: "alice", At: w.now, Live: w.live(), Pull: n, Now: w.now})
+	b, lines, refused := Answer(Asked{
+		Command: command.Command{Name: name, Targets: targets}, By: "alice", At: w.now, Live: w.live(), Deployed: w.deployed, Pull: n, Now: w.now,
+	})
 	w.commit(b)
 	w.run()
 	return lines, refused
@@ -287,10 +291,10 @@ func TestDegradedIsRevertedOnce(t *testing.T) {
 	w.is("1 staging/web healthy", "2 staging/web degraded")
 	w.says("comment/github:acme/gitops#2/failure-c0ffee0", "is not well after", "ImagePullBackOff")
 	r := w.rollouts[1]
-	w.undone("staging/web", Reversal{Branch: RevertBranch(r, r.Targets[0]), Commit: commit(200), To: commit(1), Files: []string{"apps/web/base/web.yaml"}, Shared: []string{"apps/web/overlays/production"}})
+	w.undone("staging/web", Reversal{Branch: RevertBranch(r, commit(1), nil), Commit: commit(200), To: commit(1), Files: []string{"apps/web/base/web.yaml"}, Shared: []string{"apps/web/overlays/production"}})
 	w.is("1 staging/web healthy", "2 staging/web reverting")
 	p := w.effects[ProposalKey(r, path("staging/web"))].Proposal
-	if p == nil || p.Base != "main" || p.Title != `Revert "Release" in apps/web/overlays/staging` {
+	if p == nil || p.Base != "main" || p.Title != `Revert "Release"` {
 		t.Fatalf("the revert is %+v", p)
 	}
 	for _, text := range []string{"#2", "ImagePullBackOff", "`apps/web/base/web.yaml`", "`apps/web/overlays/production`"} {
@@ -329,6 +333,7 @@ func TestRevertsAreNotReverted(t *testing.T) {
 		{"of a fork", "", func(o *Opening) { o.Pulls[0].Head.Repo.Path = "mallory/gitops" }, false},
 		{"together with another", "", func(o *Opening) { o.Pulls = append(o.Pulls, gitops.PullRequest{Repo: repo, Number: 9}) }, false},
 		{"together with a push", "", func(o *Opening) { o.Pushed = true }, false},
+		{"with something else in its merge", "", func(o *Opening) { o.Exact = true }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -337,7 +342,7 @@ func TestRevertsAreNotReverted(t *testing.T) {
 			w.ask(1, command.Apply)
 			w.degraded("production/web")
 			r := w.rollouts[0]
-			branch := RevertBranch(r, r.Targets[0])
+			branch := RevertBranch(r, commit(0), nil)
 			w.undone("production/web", Reversal{Branch: branch, Commit: commit(200)})
 			o := Opening{Pulls: []gitops.PullRequest{{Repo: repo, Number: 3, Head: gitops.Revision{Repo: repo, Branch: branch, Commit: commit(200)}}}}
 			test.change(&o)
@@ -369,12 +374,14 @@ func TestEndings(t *testing.T) {
 		resumes bool
 		begun   bool // it counts as deployed
 	}{
-		{"refused by the cluster", Applied{Ending: Refused, Why: "spec.x: invalid"}, nil, ledger.Failed, true, false, true},
-		{"does not come up", Applied{Ending: Unready, Changed: []gitops.ObjectRef{sick[0].Ref}, Settled: unwell}, nil, ledger.Degraded, true, false, true},
-		{"did not come up before either", Applied{Ending: Unready, Changed: []gitops.ObjectRef{sick[0].Ref}, Settled: unwell}, unwell, ledger.Inconclusive, false, false, true},
-		{"not ready in time", Applied{Ending: Late, Why: "web is not ready"}, nil, ledger.TimedOut, false, true, true},
+		{"refused by the cluster", Applied{Ending: Refused, Why: "spec.x: invalid", Begun: true}, nil, ledger.Failed, true, false, true},
+		{"can't be rendered", Applied{Ending: Refused, Why: "web.yaml:1: no YAML"}, nil, ledger.Failed, true, false, false},
+		{"does not come up", Applied{Ending: Unready, Begun: true, Changed: []gitops.ObjectRef{sick[0].Ref}, Settled: unwell}, nil, ledger.Degraded, true, false, true},
+		{"did not come up before either", Applied{Ending: Unready, Begun: true, Changed: []gitops.ObjectRef{sick[0].Ref}, Settled: unwell}, unwell, ledger.Inconclusive, false, true, true},
+		{"not ready in time", Applied{Ending: Late, Why: "web is not ready", Begun: true}, nil, ledger.TimedOut, false, true, true},
 		{"blocked", Applied{Ending: Blocked, Why: "it belongs to Argo CD"}, nil, ledger.Failed, false, true, false},
-		{"no cluster", Applied{Ending: Unavailable, Why: "the cluster can't be reached"}, nil, ledger.Failed, false, true, true},
+		{"no cluster", Applied{Ending: Unavailable, Why: "the cluster can't be reached"}, nil, ledger.Failed, false, true, false},
+		{"the cluster goes away", Applied{Ending: Unavailable, Why: "the cluster can't be reached", Begun: true}, nil, ledger.Failed, false, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -541,4 +548,155 @@ func TestConflictingRevertIsAnIssue(t *testing.T) {
 		}
 	}
 	t.Error("there is no issue that names the file")
+}
+
+func TestQuestionsAreNotInherited(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "")
+	w.merge(1, "staging/web")
+	w.applied("staging/web", Applied{Ending: Uncovered, Plan: &Planned{Digest: "d", Told: report.Target{Name: path("staging/web"), Live: &report.Live{}}}})
+	w.merge(2, "staging/web")
+	for _, seen := range w.rollouts[1].Targets[0].Seen {
+		if strings.Contains(seen.Key, "@") {
+			t.Errorf("the question %s counts, which nobody answered", seen.Key)
+		}
+	}
+	if len(w.rollouts[1].Targets[0].Seen) != 2 {
+		t.Errorf("shown were %v", w.rollouts[1].Targets[0].Seen)
+	}
+}
+
+func TestRevertsReleaseNothingElse(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {apply: on-command, after: [staging]}}")
+	w.merge(1, "staging/web", "production/web")
+	w.healthy("staging/web")
+	w.ask(1, command.Apply)
+	w.healthy("production/web")
+	w.merge(2, "staging/web", "production/web")
+	w.degraded("staging/web")
+	r := w.rollouts[1]
+	branch := RevertBranch(r, commit(1), nil)
+	w.undone("staging/web", Reversal{Branch: branch, Commit: commit(200)})
+	w.open(Opening{Pulls: []gitops.PullRequest{{Repo: repo, Number: 3, Head: gitops.Revision{Repo: repo, Branch: branch, Commit: commit(200)}}}}, 3, "staging/web", "production/web")
+	w.healthy("staging/web")
+	w.is("1 staging/web healthy", "1 production/web healthy", "2 staging/web reverted", "2 production/web superseded",
+		"3 staging/web healthy", "3 production/web held")
+}
+
+func TestRevertsOfProductionGoAtOnce(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {after: [staging], soak: 1h}}")
+	w.merge(1, "staging/web", "production/web")
+	w.healthy("staging/web")
+	w.now = w.now.Add(time.Hour)
+	w.run()
+	w.degraded("production/web")
+	branch := RevertBranch(w.rollouts[0], commit(0), nil)
+	w.undone("production/web", Reversal{Branch: branch, Commit: commit(200)})
+	w.open(Opening{Pulls: []gitops.PullRequest{{Repo: repo, Number: 3, Head: gitops.Revision{Repo: repo, Branch: branch, Commit: commit(200)}}}}, 3, "staging/web", "production/web")
+	w.is("1 staging/web healthy", "1 production/web reverting", "2 staging/web applying", "2 production/web applying")
+}
+
+func TestRetryOfWhatIsPast(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {apply: on-command}}")
+	w.merge(1, "staging/web", "production/web")
+	w.applied("staging/web", Applied{Ending: Late})
+	w.merge(2, "staging/web")
+	w.healthy("staging/web")
+	if lines, _ := w.ask(1, command.Retry); len(lines) != 1 {
+		t.Errorf("/retry of an older commit answers %q", lines)
+	}
+	w.is("1 staging/web timed-out", "1 production/web held", "2 staging/web healthy")
+}
+
+func TestGoneBeforeItWasDeployed(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {apply: on-command}}")
+	w.merge(1, "production/web", "staging/bad")
+	w.applied("staging/bad", Applied{Ending: Blocked, Why: "the rules"})
+	w.merge(2, "-production/web", "-staging/bad")
+	w.is("1 production/web superseded", "1 staging/bad failed")
+	if len(w.live()) > 0 {
+		t.Errorf("it is live still: %+v", w.live())
+	}
+	if lines, _ := w.ask(1, command.Apply); len(lines) != 1 {
+		t.Errorf("/apply answers %q", lines)
+	}
+}
+
+func TestGoneWhileItIsApplied(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "")
+	w.merge(1, "staging/web")
+	w.merge(2, "-staging/web")
+	w.is("1 staging/web applying", "2 staging/web queued")
+	w.applied("staging/web", Applied{Ending: Done})
+	w.is("1 staging/web verifying", "2 staging/web held")
+}
+
+func TestProductionFollowsWhatTookStagingsPlace(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {after: [staging]}}")
+	w.merge(1, "staging/web", "production/web")
+	w.applied("staging/web", Applied{Ending: Done})
+	w.merge(2, "staging/web")
+	w.is("1 staging/web superseded", "1 production/web queued", "2 staging/web applying")
+	w.healthy("staging/web")
+	w.is("1 staging/web superseded", "1 production/web applying", "2 staging/web healthy")
+}
+
+func TestApplyOverWhatIsStuck(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {after: [staging]}}")
+	w.merge(1, "staging/web", "production/web")
+	if _, refused := w.ask(1, command.Apply, "production"); refused == "" {
+		t.Error("an environment that comes first is skipped while it is being applied")
+	}
+	w.degraded("staging/web")
+	w.ask(1, command.Apply) // which names nothing
+	w.is("1 staging/web degraded", "1 production/web queued")
+	w.ask(1, command.Apply, "production")
+	w.is("1 staging/web degraded", "1 production/web applying")
+}
+
+func TestApplyIsOfWhatWasAskedBefore(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "environments: {production: {apply: on-command}}")
+	w.merge(1, "production/web")
+	_, lines, _ := Answer(Asked{Command: command.Command{Name: command.Apply}, By: "alice", At: w.now.Add(-time.Minute), Live: w.live(), Pull: 1, Now: w.now})
+	if len(lines) != 1 || !strings.Contains(lines[0], "when you wrote that") {
+		t.Errorf("a comment of before is answered %q", lines)
+	}
+	w.is("1 production/web held")
+}
+
+func TestNothingIsRevertedThatIsPast(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "")
+	w.merge(1, "staging/web")
+	w.degraded("staging/web")
+	w.merge(2, "staging/web")
+	w.undone("staging/web", Reversal{Branch: "davit/revert-x", Commit: commit(200)})
+	w.is("1 staging/web degraded", "2 staging/web applying")
+}
+
+func TestGivenUpStepsComeBack(t *testing.T) {
+	t.Parallel()
+	w := begun(t, "")
+	w.merge(1, "staging/web", "staging/api")
+	w.degraded("staging/api")
+	w.steps = nil // all were given up
+	f := w.facts(w.rollouts[0].ID())
+	f.GivenUp = true
+	w.commit(Advance(f))
+	var kinds []ledger.Kind
+	for _, s := range w.steps {
+		kinds = append(kinds, s.Kind)
+	}
+	if !slices.Equal(kinds, []ledger.Kind{ledger.Deploy, ledger.Revert}) {
+		t.Fatalf("what waits is %v", w.steps)
+	}
+	w.healthy("staging/web")
 }

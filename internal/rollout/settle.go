@@ -51,6 +51,7 @@ type Applied struct {
 	Ending   Ending
 	Why      string // a sentence; empty for Done
 	Troubles []verdict.Trouble
+	Begun    bool               // something was written, in this attempt or one before
 	Changed  []gitops.ObjectRef // of Done and Unready: what was written, and what runs by it
 	Settled  []verdict.Workload // of the same: how it is now
 	Plan     *Planned           // of Uncovered
@@ -84,7 +85,8 @@ func (f Facts) change(name string) (*change, int) {
 func After(f Facts, name string, a Applied) ledger.Batch {
 	c, i := f.change(name)
 	d := c.at(i)
-	if a.Ending != Uncovered && a.Ending != Blocked {
+	if a.Begun {
+		d.Begun, c.dirty[0] = true, true
 		c.rest.Deployed = []ledger.Deployed{{Repo: f.Rollout.Repo, Target: name, Commit: f.Rollout.Commit, Healthy: d.From, At: f.Now}}
 	}
 	switch a.Ending {
@@ -126,20 +128,22 @@ func (c *change) unready(i int, a Applied) {
 		d.Troubles = explained(v.Troubles, a.Troubles)
 		c.fail(i, ledger.Degraded, a.Why)
 	case verdict.Inconclusive:
-		d.Troubles = explained(v.Troubles, a.Troubles)
+		d.Troubles, d.Resume = explained(v.Troubles, a.Troubles), true
 		c.stop(i, ledger.Inconclusive, v.Why)
 	default:
-		d.Troubles = a.Troubles
+		d.Troubles, d.Resume = a.Troubles, true
 		c.stop(i, ledger.Inconclusive, "it was not well before, so this change may not be to blame: "+a.Why)
 	}
 }
 
-// explained are troubles in the words of others that are the same.
+// explained are troubles in the words of others that are the same; those are fit to be
+// shown. What has no such words is told without any.
 func explained(troubles, others []verdict.Trouble) []verdict.Trouble {
 	troubles = slices.Clone(troubles)
 	for i, t := range troubles {
+		troubles[i] = t.Stripped()
 		for _, o := range others {
-			if o.Ref == t.Ref && o.Pod == t.Pod && o.Container == t.Container && o.Reason == t.Reason {
+			if o.Ref == t.Ref && o.Container == t.Container && o.Reason == t.Reason {
 				troubles[i] = o
 			}
 		}
@@ -169,6 +173,7 @@ func Watched(f Facts, name string, v verdict.Verdict) ledger.Batch {
 	case verdict.Degraded:
 		c.fail(i, ledger.Degraded, v.Why)
 	case verdict.Inconclusive:
+		d.Resume = true
 		c.stop(i, ledger.Inconclusive, v.Why)
 	}
 	c.advance()
@@ -192,6 +197,7 @@ type Reversal struct {
 	Branch, Commit string
 	To             string   // the commit that the files are of again
 	Files          []string // that it changes
+	Wider          bool     // more than the rollout's own pull requests is undone
 	Shared         []string // other targets that read them
 	Conflicts      []string // files that changed since, so that there is no such commit
 	Nothing        bool     // the branch has what it would bring already
@@ -204,6 +210,8 @@ func Undo(f Facts, name string, r Reversal) ledger.Batch {
 	c, i := f.change(name)
 	d := c.at(i)
 	switch {
+	case d.Past: // something newer is going out
+		return ledger.Batch{}
 	case r.Nothing:
 		d.Revert.None, c.dirty[0] = "The branch has been changed back already.", true
 	case r.Forbidden:
@@ -227,15 +235,21 @@ func Undo(f Facts, name string, r Reversal) ledger.Batch {
 // ProposalKey is the key of the effect that opens a revert.
 func ProposalKey(r ledger.Rollout, target string) string { return "revert/" + r.Key(target) }
 
-// RevertBranch is the branch of ours on which a deployment is undone.
-func RevertBranch(r ledger.Rollout, d ledger.Deployment) string {
-	return fmt.Sprintf("davit/revert-%s-%s", short(r.Commit), keyed(r.Key(d.Target.Name())))
+// branches is how the names of the branches of ours begin.
+const branches = "davit/revert-"
+
+// RevertBranch is the branch of ours on which some files are brought back to a commit. Targets
+// of a rollout that fail because of the same files share it, and its pull request.
+func RevertBranch(r ledger.Rollout, to string, paths []string) string {
+	return fmt.Sprintf("%s%s-%s", branches, short(r.Commit), keyed(strings.Join(append([]string{r.ID(), to}, paths...), "\x00")))
 }
 
+// IsRevert reports whether a branch may be one of ours.
+func IsRevert(branch string) bool { return strings.HasPrefix(branch, branches) }
+
 // RevertMessage is what the commit says that undoes a deployment.
-func RevertMessage(r ledger.Rollout, d ledger.Deployment) string {
-	return fmt.Sprintf("%s\n\nThis brings back the files that %s reads, as they were when it was healthy.\nIt failed at %s.\n",
-		titleOf(r, d.Target.Name(), Reversal{To: d.From}), report.Plain(d.Target.Name()), r.Commit)
+func RevertMessage(r ledger.Rollout, to string) string {
+	return fmt.Sprintf("Revert %s\n\nThis brings files back to what they were at %s,\nbecause what reads them failed at %s.\n", short(r.Commit), to, r.Commit)
 }
 
 // Proposed is the rollout of which an effect opens a revert. It reports false for other

@@ -21,7 +21,7 @@ const maxPulls = 10
 // are notified of.
 func told(r ledger.Rollout) []ledger.Effect {
 	var effects []ledger.Effect
-	if len(r.Pulls) > 0 {
+	if len(r.Pulls) > 0 || slices.ContainsFunc(r.Targets, func(d ledger.Deployment) bool { return d.State == ledger.Held }) {
 		effects = append(effects, comments(r, "rollout", state(r).Markdown(report.MaxComment))...)
 	}
 	effects = append(effects, deployments(r)...)
@@ -48,8 +48,17 @@ func comments(r ledger.Rollout, key, body string) (effects []ledger.Effect) {
 // asking is the comment that shows a plan that nobody has seen. Each plan has one of its
 // own, so that people are notified.
 func asking(r ledger.Rollout, p Planned) []ledger.Effect {
-	body := report.Approval{Commit: r.Commit, Target: p.Told, Command: "/apply " + p.Told.Name, Pushed: len(r.Pulls) == 0}.Markdown(report.MaxComment)
+	body := report.Approval{Commit: r.Commit, Target: p.Told, Command: commandFor(p.Told.Name), Pushed: len(r.Pulls) == 0}.Markdown(report.MaxComment)
 	return comments(r, "approval-"+keyed(p.Told.Name+" "+p.Digest), body)
+}
+
+// commandFor is the command that applies a target. One with blanks in its name can't be
+// named.
+func commandFor(target string) string {
+	if strings.ContainsAny(target, " \t") {
+		return "/apply"
+	}
+	return "/apply " + target
 }
 
 // keyed is a short name, of letters and digits, for something that may have any.
@@ -104,7 +113,7 @@ func failed(d ledger.Deployment) report.Sick {
 }
 
 func reversal(r ledger.Rollout, d ledger.Deployment, how Reversal) report.Reversal {
-	told := report.Reversal{Sick: failed(d), Commit: r.Commit, To: how.To, Files: how.Files, Shared: how.Shared, Conflicts: how.Conflicts, Hidden: !r.Shows}
+	told := report.Reversal{Sick: failed(d), Ours: how.Commit != "", Commit: r.Commit, To: how.To, Files: how.Files, Shared: how.Shared, Conflicts: how.Conflicts, Hidden: !r.Shows}
 	told.State = string(d.State)
 	for _, pr := range r.Pulls[:min(len(r.Pulls), maxPulls)] {
 		told.Pulls = append(told.Pulls, pr.Number)
@@ -117,13 +126,10 @@ func titleOf(r ledger.Rollout, target string, how Reversal) string {
 	if len(how.Conflicts) > 0 {
 		return fmt.Sprintf("%s failed at %s and can't be reverted by itself", report.Plain(target), short(r.Commit))
 	}
-	if len(r.Pulls) == 1 {
-		return fmt.Sprintf("Revert \"%s\" in %s", report.Plain(r.Pulls[0].Title), report.Plain(target))
+	if len(r.Pulls) == 1 && !how.Wider {
+		return fmt.Sprintf("Revert \"%s\"", report.Plain(r.Pulls[0].Title))
 	}
-	if how.To == "" {
-		return fmt.Sprintf("Revert %s in %s", short(r.Commit), report.Plain(target))
-	}
-	return fmt.Sprintf("Revert %s to %s", report.Plain(target), short(how.To))
+	return fmt.Sprintf("Revert %s to %s", short(r.Commit), short(how.To))
 }
 
 // progress is how far the deployments of an environment have come, the worst of them first.

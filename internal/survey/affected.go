@@ -28,14 +28,21 @@ type Deployed struct {
 }
 
 // Affected finds the targets that differ between two revisions of a branch that is
-// deployed. The configuration of the later one holds for both; with a problem in it
-// nothing else is known. A target that can't be rendered is affected if its files are.
+// deployed, or go to another cluster: what they left in the old one stays there. With a
+// problem in the later one's configuration nothing is known. A target that can't be rendered is affected if its files are.
 func (s Surveyor) Affected(ctx context.Context, q Question) (Deployed, error) {
 	later, err := readConfig(q.Head)
 	if err != nil || len(later.problems) > 0 {
 		return Deployed{Problems: later.problems}, err
 	}
-	found, err := discoverBy(q, later.config)
+	before, err := readConfig(q.Base)
+	if err != nil {
+		return Deployed{}, err
+	}
+	if len(before.problems) > 0 {
+		before = later // nobody knows what it was meant to say
+	}
+	found, err := discoverBy(q, before.config, later.config)
 	if err != nil {
 		return Deployed{}, err
 	}
@@ -53,7 +60,8 @@ func (s Surveyor) Affected(ctx context.Context, q Question) (Deployed, error) {
 			return Deployed{}, fmt.Errorf("survey %s: %w", directory.path, err)
 		}
 		for name, t := range directory.targets() {
-			if removed := !isOn(directory.head, name); directory.affected && !same || removed || !isOn(directory.base, name) {
+			removed := !isOn(directory.head, name)
+			if directory.affected && !same || removed || !isOn(directory.base, name) || moved(directory, name) {
 				d.Affected = append(d.Affected, Affected{Target: t, Removed: removed})
 			}
 		}
@@ -62,18 +70,26 @@ func (s Surveyor) Affected(ctx context.Context, q Question) (Deployed, error) {
 	return d, nil
 }
 
-// discoverBy finds the targets of both revisions by one configuration.
-func discoverBy(q Question, config target.Config) (found, error) {
+// discoverBy finds the targets of both revisions, each by a configuration.
+func discoverBy(q Question, base, head target.Config) (found, error) {
 	f := found{markers: map[target.MarkerKey]target.Marker{}}
 	for _, t := range []Tree{q.Base, q.Head} {
 		if err := readMarkers(t, f.markers); err != nil {
 			return f, err
 		}
 	}
-	f.base = target.Discover(q.Base.Entries(), f.markers, config)
-	f.head = target.Discover(q.Head.Entries(), f.markers, config)
+	f.base = target.Discover(q.Base.Entries(), f.markers, base)
+	f.head = target.Discover(q.Head.Entries(), f.markers, head)
 	keepSpoiled(f.base, &f.head)
 	return f, nil
+}
+
+// moved reports whether a target of both sides goes to another cluster on the later one.
+func moved(d *directory, name string) bool {
+	find := func(s *side) gitops.Target {
+		return s.targets[slices.IndexFunc(s.targets, func(t gitops.Target) bool { return t.Name() == name })]
+	}
+	return find(d.base).Cluster != find(d.head).Cluster
 }
 
 // same reports whether a directory renders to the same objects on both sides.
@@ -123,7 +139,7 @@ func (s Surveyor) Readers(files Tree, paths []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := discoverBy(Question{Base: files, Head: files}, config.config)
+	found, err := discoverBy(Question{Base: files, Head: files}, config.config, config.config)
 	if err != nil {
 		return nil, err
 	}

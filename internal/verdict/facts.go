@@ -51,6 +51,12 @@ func (w Workload) Bare() Workload {
 	return w
 }
 
+// Stripped is a trouble without what the cluster says in words, for where that must not be
+// shown.
+func (t Trouble) Stripped() Trouble {
+	return Trouble{Ref: t.Ref, Container: t.Container, Reason: t.Reason, Final: t.Final}
+}
+
 // Pod is one pod of a workload's newest revision.
 type Pod struct {
 	Name          string      `json:"name"`

@@ -40,13 +40,16 @@ type Verdict struct {
 func Judge(q Question) Verdict {
 	var blamed, others []Trouble
 	var bystanders []Workload
-	over := !q.At.Before(q.Until)
+	over, lasting := !q.At.Before(q.Until), !q.At.Before(q.Until.Add(recovering))
+	unready := false
 	for _, w := range q.Now {
-		if was, known := find(q.Before, w.Ref); known && was.unwell(q.At) {
-			continue
+		was, known := find(q.Before, w.Ref)
+		settled, came := find(q.Settled, w.Ref)
+		if known && was.unwell(q.At) && (!came || settled.unwell(q.At)) {
+			continue // as it was
 		}
-		settled, _ := find(q.Settled, w.Ref)
-		troubles := w.since(settled, q.At, over)
+		troubles := w.since(settled, q.At, lasting)
+		unready = unready || len(troubles) == 0 && w.Ready < w.Wanted
 		if q.changed(w.Ref) {
 			blamed = append(blamed, troubles...)
 			continue
@@ -61,11 +64,17 @@ func Judge(q Question) Verdict {
 			"%d of %d workloads that this change does not touch fail too, so it may not be to blame", len(others), len(bystanders))}
 	case len(blamed) > 0:
 		return Verdict{Ending: Degraded, Troubles: blamed}
-	case over:
-		return Verdict{Ending: Healthy}
+	case !over || unready && !lasting:
+		return Verdict{}
+	case len(others) > 0:
+		return Verdict{Ending: Inconclusive, Troubles: others, Why: "what this change does not touch fails, and did not before"}
 	}
-	return Verdict{}
+	return Verdict{Ending: Healthy}
 }
+
+// recovering is how long pods that are not ready at the end of the watch have to become so: a
+// pod may be moved, or a replica added, at any time.
+const recovering = time.Minute
 
 // incident reports whether so much fails that nobody changed that the cause is probably a
 // common one: a node, a registry, a network. One alone may fail because of what was
@@ -93,7 +102,7 @@ func (w Workload) unwell(now time.Time) bool {
 func final(t Trouble) bool { return t.Final }
 
 // since are the final troubles that a workload has, and what became worse since it had
-// settled. At the end of the watch every pod must be ready.
+// settled. In the end every pod must be ready.
 func (w Workload) since(settled Workload, now time.Time, over bool) []Trouble {
 	troubles := slices.DeleteFunc(w.Troubles(now), func(t Trouble) bool { return !final(t) })
 	if len(troubles) > 0 {
@@ -109,6 +118,7 @@ func (w Workload) since(settled Workload, now time.Time, over bool) []Trouble {
 		}
 	}
 	switch {
+	case w.State == Absent && settled.State == Current && w.Ref.Kind == "Job": // it ended, and removed itself
 	case w.State == Absent && settled.State != Absent && settled.State != "":
 		return []Trouble{{Ref: w.Ref, Reason: "Deleted", Message: "somebody deleted it", Final: true}}
 	case over && w.Ready < w.Wanted:

@@ -21,7 +21,9 @@ const (
 	// patience is how often a container may end before that is no accident.
 	patience = 2
 	// placing is how long a node may take to be found: clusters grow when they need to.
-	placing = time.Minute
+	placing = 3 * time.Minute
+	// filling is how long what a container is made of may be missing: others make Secrets.
+	filling = time.Minute
 )
 
 // Troubles are what is wrong with the pods of a workload's newest revision, the worst
@@ -43,7 +45,7 @@ func (w Workload) Troubles(now time.Time) []Trouble {
 			add(Trouble{Pod: pod.Name, Reason: "Unschedulable", Message: pod.Unschedulable, Final: now.Sub(pod.Created) > placing})
 		}
 		for _, c := range pod.Containers {
-			if t := c.trouble(w.patience()); t.Reason != "" {
+			if t := c.trouble(w.patience(), now.Sub(pod.Created)); t.Reason != "" {
 				t.Pod, t.Container = pod.Name, c.Name
 				add(t)
 			}
@@ -76,14 +78,14 @@ func (w Workload) patience() int {
 	return patience
 }
 
-func (c Container) trouble(patience int) Trouble {
+func (c Container) trouble(patience int, age time.Duration) Trouble {
 	switch {
 	case slices.Contains(pulling, c.Waiting):
 		return Trouble{Reason: c.Waiting, Message: cmp.Or(c.Message, "the image "+c.Image+" can't be pulled"), Final: true}
 	case slices.Contains(stumbling, c.Waiting):
 		return Trouble{Reason: c.Waiting, Message: c.Message}
 	case slices.Contains(configuring, c.Waiting):
-		return Trouble{Reason: c.Waiting, Message: c.Message, Final: true}
+		return Trouble{Reason: c.Waiting, Message: c.Message, Final: age > filling}
 	case c.Ended == "OOMKilled" && !c.Ready:
 		return Trouble{Reason: c.Ended, Message: "it used more memory than its limit allows" + c.again(), Final: c.Restarts >= patience}
 	case c.Waiting == "CrashLoopBackOff":

@@ -10,10 +10,11 @@ import (
 )
 
 var (
-	noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	web  = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "web"}
-	api  = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "api"}
-	db   = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "StatefulSet", Namespace: "shop", Name: "db"}
+	noon    = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	web     = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "web"}
+	api     = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "api"}
+	migrate = gitops.ObjectRef{Group: "batch", Version: "v1", Kind: "Job", Namespace: "shop", Name: "migrate"}
+	db      = gitops.ObjectRef{Group: "apps", Version: "v1", Kind: "StatefulSet", Namespace: "shop", Name: "db"}
 )
 
 func well(ref gitops.ObjectRef) Workload {
@@ -47,14 +48,15 @@ func TestTroubles(t *testing.T) {
 		{"an image that did not come at first", with(web, Container{Waiting: "ErrImagePull"}), 0, []string{"ErrImagePull false"}},
 		{"a name that is no image", with(web, Container{Waiting: "InvalidImageName"}), 0, []string{"InvalidImageName true"}},
 		{"a container that is being made", with(web, Container{Waiting: "ContainerCreating"}), 0, nil},
-		{"a container that can't be made", with(web, Container{Waiting: "CreateContainerConfigError", Message: `secret "x" not found`}), 0, []string{"CreateContainerConfigError true"}},
+		{"a container that can't be made yet", with(web, Container{Waiting: "CreateContainerConfigError", Message: `secret "x" not found`}), 0, []string{"CreateContainerConfigError false"}},
+		{"a container that can't be made", with(web, Container{Waiting: "CreateContainerConfigError", Message: `secret "x" not found`}), time.Minute + 1, []string{"CreateContainerConfigError true"}},
 		{"the first crash", with(web, Container{Waiting: "CrashLoopBackOff", Restarts: 1}), 0, []string{"CrashLoopBackOff false"}},
 		{"the second", with(web, Container{Waiting: "CrashLoopBackOff", Restarts: 2}), 0, []string{"CrashLoopBackOff true"}},
 		{"memory, once", with(web, Container{Ended: "OOMKilled", Restarts: 1}), 0, []string{"OOMKilled false"}},
 		{"memory, again and again", with(web, Container{Waiting: "CrashLoopBackOff", Ended: "OOMKilled", Restarts: 2}), 0, []string{"OOMKilled true"}},
 		{"memory, long ago", with(web, Container{Ready: true, Ended: "OOMKilled", Restarts: 5}), 0, nil},
-		{"no node yet", pod(Pod{Unschedulable: "0/3 nodes are available"}), time.Minute, []string{"Unschedulable false"}},
-		{"no node for long", pod(Pod{Unschedulable: "0/3 nodes are available"}), time.Minute + 1, []string{"Unschedulable true"}},
+		{"no node yet", pod(Pod{Unschedulable: "0/3 nodes are available"}), 3 * time.Minute, []string{"Unschedulable false"}},
+		{"no node for long", pod(Pod{Unschedulable: "0/3 nodes are available"}), 3*time.Minute + 1, []string{"Unschedulable true"}},
 		{"its own status", Workload{Ref: web, State: Failing, Message: "exceeded its progress deadline"}, 0, []string{"Failed true"}},
 		{"several pods, of which one is worse", Workload{Ref: web, Pods: []Pod{
 			with(web, Container{Waiting: "CrashLoopBackOff", Restarts: 1}).Pods[0], crashing(web).Pods[0], with(web, Container{Waiting: "CrashLoopBackOff", Restarts: 1}).Pods[0],
@@ -115,13 +117,17 @@ func TestJudge(t *testing.T) {
 		{"nothing runs pods", Question{}, true, Healthy, nil},
 		{"what changed crashes", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{crashing(web), well(api), well(db)}}, false, Degraded, []gitops.ObjectRef{web}},
 		{"what is new crashes", Question{Changed: changed, Before: all[1:], Settled: all, Now: []Workload{crashing(web), well(api)}}, false, Degraded, []gitops.ObjectRef{web}},
-		{"it crashed before", Question{Changed: changed, Before: []Workload{crashing(web)}, Settled: all, Now: []Workload{crashing(web)}}, true, Healthy, nil},
-		{"it was not ready before", Question{Changed: changed, Before: []Workload{unready(web)}, Settled: all, Now: []Workload{unready(web)}}, true, Healthy, nil},
-		{"something else crashes", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{well(web), crashing(api), well(db)}}, true, Healthy, nil},
+		{"it crashed before, and never came up", Question{Changed: changed, Before: []Workload{crashing(web)}, Settled: []Workload{crashing(web)}, Now: []Workload{crashing(web)}}, true, Healthy, nil},
+		{"it crashed before, came up, and crashes again", Question{Changed: changed, Before: []Workload{crashing(web)}, Settled: all, Now: []Workload{crashing(web)}}, true, Degraded, []gitops.ObjectRef{web}},
+		{"it was not ready before, and never was", Question{Changed: changed, Before: []Workload{unready(web)}, Settled: []Workload{unready(web)}, Now: []Workload{unready(web)}}, true, Healthy, nil},
+		{"something else crashes", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{well(web), crashing(api), well(db)}}, true, Inconclusive, []gitops.ObjectRef{api}},
+		{"something else crashes, for now", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{well(web), crashing(api), well(db)}}, false, Pending, nil},
+		{"a job that removed itself", Question{Changed: []gitops.ObjectRef{migrate}, Settled: []Workload{{Ref: migrate, State: Current}}, Now: []Workload{{Ref: migrate, State: Absent}}}, true, Healthy, nil},
+		{"not ready just now", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{unready(web)}, At: noon.Add(time.Minute - 1)}, true, Pending, nil},
 		{"it and one other", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{crashing(web), crashing(api), well(db)}}, false, Degraded, []gitops.ObjectRef{web}},
 		{"it and all others", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{crashing(web), crashing(api), crashing(db)}}, false, Inconclusive, []gitops.ObjectRef{web, api, db}},
 		{"not ready for a moment", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{unready(web)}}, false, Pending, nil},
-		{"not ready at the end", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{unready(web)}}, true, Degraded, []gitops.ObjectRef{web}},
+		{"not ready for long", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{unready(web)}, At: noon.Add(time.Minute)}, true, Degraded, []gitops.ObjectRef{web}},
 		{"one restart", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{restarted(web, 1)}}, true, Healthy, nil},
 		{"restarts while it is watched", Question{Changed: changed, Before: all, Settled: all, Now: []Workload{restarted(web, 2)}}, false, Degraded, []gitops.ObjectRef{web}},
 		{"restarts from before", Question{Changed: changed, Before: all, Settled: []Workload{restarted(web, 2)}, Now: []Workload{restarted(web, 3)}}, true, Healthy, nil},
@@ -130,7 +136,9 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			test.q.At, test.q.Until = noon, noon.Add(time.Minute)
+			if test.q.Until = noon.Add(time.Minute); test.q.At.IsZero() {
+				test.q.At = noon
+			}
 			if test.over {
 				test.q.Until = noon
 			}

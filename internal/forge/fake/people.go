@@ -172,7 +172,7 @@ func (f *Forge) Close(r gitops.Repo, number int) {
 func (f *Forge) Merge(r gitops.Repo, number int, commit string) {
 	var branch string
 	f.Change(r, number, gitops.Actor{}, func(p *gitops.PullRequest) {
-		p.State, p.Merge, branch = gitops.Merged, commit, p.Base.Branch
+		p.State, p.Merge, p.Ended, branch = gitops.Merged, commit, f.options.Now().UTC(), p.Base.Branch
 	})
 	f.Move(r, branch, commit)
 }

@@ -86,9 +86,10 @@ type payload struct {
 		PullRequest *struct{} `json:"pull_request"`
 	} `json:"issue"`
 	Comment struct {
-		ID     int64  `json:"id"`
-		Body   string `json:"body"`
-		Commit string `json:"commit_id"` // of a comment on one
+		ID      int64     `json:"id"`
+		Body    string    `json:"body"`
+		Commit  string    `json:"commit_id"` // of a comment on one
+		Created time.Time `json:"created_at"`
 	} `json:"comment"`
 	Ref     string `json:"ref"`
 	After   string `json:"after"`
@@ -169,6 +170,7 @@ func (p payload) said(e *gitops.Event) error {
 		return errors.New("the comment has no id, or nobody wrote it")
 	}
 	e.Kind, e.Text, e.Comment = gitops.Commented, p.Comment.Body, strconv.FormatInt(p.Comment.ID, 10)
+	e.Written = p.Comment.Created.UTC()
 	return nil
 }
 

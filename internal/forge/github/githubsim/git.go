@@ -142,10 +142,14 @@ func (b bare) refs() (map[string]string, error) {
 }
 
 // commit is the full name of a commit, or empty when there is none: the name of a
-// branch or a tag, or a commit's own.
+// branch or a tag, or a commit's own. GitHub lets no branch be called like a commit.
 func (b bare) commit(ref string) string {
-	for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/", ""} {
-		if prefix == "" && strings.Trim(ref, "0123456789abcdef") != "" || strings.HasPrefix(ref, "-") {
+	prefixes, digits := []string{"refs/heads/", "refs/tags/", "refs/", ""}, strings.Trim(ref, "0123456789abcdef") == ""
+	if digits && len(ref) == len(zero) {
+		prefixes = []string{""}
+	}
+	for _, prefix := range prefixes {
+		if prefix == "" && !digits || strings.HasPrefix(ref, "-") {
 			break
 		}
 		if sha, err := b.line("rev-parse", "--verify", "--quiet", "--end-of-options", prefix+ref+"^{commit}"); err == nil {
