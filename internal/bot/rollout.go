@@ -294,6 +294,8 @@ func (b *Bot) numbers(ctx context.Context, r ledger.Rollout) (map[string]int, er
 		}
 		if number, err := strconv.Atoi(e.Artefact); err == nil {
 			numbers[name] = number
+		} else if e.Refused != "" {
+			numbers[name] = rollout.NoNumber
 		}
 	}
 	return numbers, nil

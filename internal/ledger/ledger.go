@@ -154,6 +154,7 @@ type Effect struct {
 	Version  int64     // counts what was to be written
 	Written  int64     // the version that is
 	Artefact string    // the ID of what was written, once it is known
+	Refused  string    // why it never will be; empty if that is not so
 	Changed  time.Time // when it was decided
 }
 

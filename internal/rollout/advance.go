@@ -18,12 +18,18 @@ type Facts struct {
 	Now      time.Time
 }
 
+// NoNumber stands for the number of a pull request that the forge does not take.
+const NoNumber = -1
+
 // Advance starts what may start, and says of the rest what it waits for.
 func Advance(f Facts) ledger.Batch {
 	c := begin(f.Rollout, f.Live, f.Now)
 	for i := range c.rollouts[0].Targets {
 		d := c.at(i)
-		if number := f.Numbers[d.Target.Name()]; number > 0 && d.Revert.Number != number {
+		switch number := f.Numbers[d.Target.Name()]; {
+		case number == NoNumber && d.State == ledger.Reverting && d.Revert.None == "":
+			d.Revert.None, c.dirty[0] = fmt.Sprintf("The forge does not take the pull request of the branch %s; maybe somebody has opened one.", d.Revert.Branch), true
+		case number > 0 && d.Revert.Number != number:
 			d.Revert.Number, c.dirty[0] = number, true
 		}
 		if f.GivenUp {

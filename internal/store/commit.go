@@ -124,7 +124,7 @@ func (w *writer) pulls(ctx context.Context, b ledger.Batch) error {
 // other's rows would end each other.
 func (w *writer) effects(ctx context.Context, b ledger.Batch) error {
 	for _, e := range slices.SortedStableFunc(slices.Values(b.Effects), func(a, b ledger.Effect) int { return strings.Compare(a.Key, b.Key) }) {
-		e.Version, e.Written, e.Artefact, e.Changed = 0, 0, "", time.Time{} // they have columns of their own
+		e.Version, e.Written, e.Artefact, e.Refused, e.Changed = 0, 0, "", "", time.Time{} // they have columns of their own
 		data, err := json.Marshal(e)
 		if err != nil {
 			return err

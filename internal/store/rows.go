@@ -202,15 +202,15 @@ func (s *Store) Asked(ctx context.Context, forge, comment string) (bool, error) 
 
 // Effect returns an effect by its key.
 func (s *Store) Effect(ctx context.Context, key string) (ledger.Effect, error) {
-	var data, artefact string
+	var data, artefact, refused string
 	var version, written, changed int64
-	err := s.read.QueryRowContext(ctx, "SELECT version, written, artefact, changed, data FROM effects WHERE key = $1", key).
-		Scan(&version, &written, &artefact, &changed, &data)
+	err := s.read.QueryRowContext(ctx, "SELECT version, written, artefact, refused, changed, data FROM effects WHERE key = $1", key).
+		Scan(&version, &written, &artefact, &refused, &changed, &data)
 	if err != nil {
 		return ledger.Effect{}, fmt.Errorf("read the effect %s: %w", key, missing(err))
 	}
 	e, err := decode[ledger.Effect](key, data)
-	e.Version, e.Written, e.Artefact, e.Changed = version, written, artefact, time.UnixMilli(changed)
+	e.Version, e.Written, e.Artefact, e.Refused, e.Changed = version, written, artefact, refused, time.UnixMilli(changed)
 	return e, err
 }
 
