@@ -269,7 +269,7 @@ func until(ts *testscript.TestScript, found func() (bool, string)) {
 	}
 }
 
-var waitingSteps = regexp.MustCompile(`(?m)^davit_steps_waiting\{step="([a-z]+)"\} ([1-9]\d*)$`)
+var waitingSteps = regexp.MustCompile(`davit_steps_waiting\{step="([a-z]+)"\} ([1-9]\d*)`)
 
 // settle is the command "settle": it waits until the forge has sent what is due and the
 // bot has done what that led to.
