@@ -204,17 +204,18 @@ func (b *Bot) shown(ctx context.Context, d ledger.Deployment) ([]plan.Effect, er
 	return effects, nil
 }
 
-// counts reports whether what was shown was so of this deployment, in time for whoever went
-// on: before the merge, as exactly as forges tell it, or before somebody said /apply.
+// counts reports whether what was shown was so of this deployment, and in time: before
+// somebody said /apply, where somebody had to. What a pull request showed was so while it was
+// open.
 func counts(row ledger.Shown, d ledger.Deployment) bool {
 	at := slices.IndexFunc(d.Seen, func(s ledger.Seen) bool { return s.Key == row.Key && s.Head == row.Head })
 	switch {
 	case at < 0:
 		return false
-	case d.Seen[at].Before.IsZero(): // a question, which somebody has to answer
+	case d.Seen[at].Question:
 		return !d.Approved.IsZero() && !row.At.After(d.Approved)
 	}
-	return row.At.Before(d.Seen[at].Before.Add(time.Second))
+	return true
 }
 
 // exhausted reports whether a render ended because it took more than it may, which may be

@@ -41,9 +41,15 @@ func (b *Bot) review(ctx context.Context, step ledger.Step, last bool) (ledger.B
 	if err != nil {
 		return b.failed(ctx, step, last, err)
 	}
-	row, current, err = b.current(ctx, step) // it may have moved on while that took its time
-	if err != nil || !current {
-		return ledger.Batch{}, err
+	// What is shown now may be applied once it is merged, so it must not have been meanwhile.
+	if row, pr, err = b.facts(ctx, f, row.Repo, row.Number); err != nil {
+		return b.failed(ctx, step, last, told(err))
+	}
+	if pr.State != gitops.Open {
+		return review.Look(row, pr), nil
+	}
+	if !isCurrent(row, step) { // it may have moved on while that took its time
+		return ledger.Batch{}, nil
 	}
 	batch := review.Decide(review.Facts{Row: row, Preview: preview, Now: b.Now()})
 	batch.Branches = first
@@ -72,7 +78,11 @@ func (b *Bot) failed(ctx context.Context, step ledger.Step, last bool, err error
 // was asked for.
 func (b *Bot) current(ctx context.Context, step ledger.Step) (ledger.Pull, bool, error) {
 	row, err := b.Ledger.Pull(ctx, step.Key)
-	return row, row.Turn == step.Turn && row.Done < row.Turn && row.State == gitops.Open, err
+	return row, isCurrent(row, step), err
+}
+
+func isCurrent(row ledger.Pull, step ledger.Step) bool {
+	return row.Turn == step.Turn && row.Done < row.Turn && row.State == gitops.Open
 }
 
 // problem is an error in words that a pull request may show.

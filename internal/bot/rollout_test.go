@@ -275,25 +275,38 @@ func TestUnseenWaitsForSomebody(t *testing.T) {
 	}
 }
 
-// TestShownTooLate: what is decided on after a merge was shown to nobody before it.
-func TestShownTooLate(t *testing.T) {
+// TestShownOfTheHead: what a plan showed of the last head is done once that is merged; what
+// it showed of another one is not.
+func TestShownOfTheHead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.newSite()
-	s.unseen = true
-	w.run(nil)
-	w.lookAtAll()
-	n := w.open("blue")
-	w.settle()
-	name := gitops.PullRequest{Repo: w.repo, Number: n}.Name()
-	shown := ledger.Shown{Key: name, Head: "blue", At: time.Now().Add(time.Minute), Targets: map[string][]plan.Effect{"apps/web": {{Object: deployed, Class: plan.Delete}}}}
-	if err := w.db.Commit(t.Context(), ledger.Batch{Shown: []ledger.Shown{shown}}); err != nil {
-		t.Fatal(err)
-	}
-	w.merge(n, "blue")
-	w.until(func() bool { return w.says(n, "approval", "/apply apps/web") })
-	if got := s.ran(); got != "" {
-		t.Errorf("%s was applied", got)
+	for _, row := range []struct {
+		name, head, want string
+	}{
+		{"of the head", "blue", "blue"},
+		{"of another head", "green", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.newSite()
+			s.unseen = true
+			w.run(nil)
+			w.lookAtAll()
+			n := w.open("blue")
+			w.settle()
+			shown := ledger.Shown{
+				Key: gitops.PullRequest{Repo: w.repo, Number: n}.Name(), Head: row.head, At: time.Now(),
+				Targets: map[string][]plan.Effect{"apps/web": {{Object: deployed, Class: plan.Delete}}},
+			}
+			if err := w.db.Commit(t.Context(), ledger.Batch{Shown: []ledger.Shown{shown}}); err != nil {
+				t.Fatal(err)
+			}
+			w.merge(n, "blue")
+			w.until(func() bool { return w.says(n, "approval", "/apply apps/web") || w.says(n, "rollout", "is healthy") })
+			if got := s.ran(); got != row.want {
+				t.Errorf("%q was applied, want %q", got, row.want)
+			}
+		})
 	}
 }
 

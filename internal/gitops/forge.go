@@ -47,7 +47,6 @@ type PullRequest struct {
 	Private bool      // the repository is not for everybody to read
 	Default string    // the repository's default branch
 	Updated time.Time // when any of this changed last
-	Ended   time.Time // when it was merged; zero unless State is Merged
 }
 
 // Name prints "github:acme/gitops#12".

@@ -117,11 +117,11 @@ type Deployment struct {
 	Revert   Reversion
 }
 
-// Seen names what was shown of a deployment: it counts if it was of this commit, and shown
-// before this time, if there is one.
+// Seen names what was shown of a deployment: it counts if it was of this commit. A question
+// counts only once somebody has answered it.
 type Seen struct {
 	Key, Head string
-	Before    time.Time
+	Question  bool
 }
 
 // Reversion is the pull request that undoes a deployment, or why there is none.

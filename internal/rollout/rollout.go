@@ -113,7 +113,7 @@ func (o Opening) deployment(a Affected) ledger.Deployment {
 		State: ledger.Queued, Since: o.Now, Turn: 1,
 	}
 	for _, pr := range o.Pulls {
-		d.Seen = append(d.Seen, ledger.Seen{Key: pr.Name(), Head: pr.Head.Commit, Before: pr.Ended})
+		d.Seen = append(d.Seen, ledger.Seen{Key: pr.Name(), Head: pr.Head.Commit})
 	}
 	if r, is := o.undone(); is {
 		i := r.Find(a.Target.Name())
@@ -222,7 +222,7 @@ func (c *change) replace(i int) {
 		switch older.State {
 		case ledger.Queued, ledger.Held, ledger.NeedsApproval:
 			for _, seen := range older.Seen {
-				if seen.Key != c.rollouts[rollout].Key(d.Target.Name()) { // a question that nobody answered
+				if !seen.Question { // which nobody answered
 					see(d, seen)
 				}
 			}

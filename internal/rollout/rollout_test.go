@@ -496,7 +496,7 @@ func TestUncoveredWaits(t *testing.T) {
 	w.is("1 staging/web applying")
 	d := w.rollouts[0].Targets[0]
 	key := w.rollouts[0].Key(path("staging/web"))
-	if d.Approver != "alice" || !slices.Contains(d.Seen, ledger.Seen{Key: key, Head: commit(1)}) || len(w.shown[key].Targets[path("staging/web")]) != 1 {
+	if d.Approver != "alice" || !slices.Contains(d.Seen, ledger.Seen{Key: key, Head: commit(1), Question: true}) || len(w.shown[key].Targets[path("staging/web")]) != 1 {
 		t.Errorf("%+v, %v", d, w.shown)
 	}
 	w.healthy("staging/web")

@@ -109,7 +109,7 @@ func After(f Facts, name string, a Applied) ledger.Batch {
 	case Uncovered:
 		d.Uncovered, d.Approved = a.Plan.Digest, time.Time{}
 		key := f.Rollout.Key(name)
-		see(d, ledger.Seen{Key: key, Head: f.Rollout.Commit})
+		see(d, ledger.Seen{Key: key, Head: f.Rollout.Commit, Question: true})
 		c.rest.Shown = []ledger.Shown{{Key: key, Head: f.Rollout.Commit, At: f.Now, Targets: map[string][]plan.Effect{name: a.Plan.Effects}}}
 		c.set(0, i, ledger.NeedsApproval, fmt.Sprintf("applying it would do what nobody was shown; /apply %s goes on", name))
 		c.rest.Effects = append(c.rest.Effects, asking(f.Rollout, *a.Plan)...)

@@ -172,7 +172,7 @@ func (f *Forge) Close(r gitops.Repo, number int) {
 func (f *Forge) Merge(r gitops.Repo, number int, commit string) {
 	var branch string
 	f.Change(r, number, gitops.Actor{}, func(p *gitops.PullRequest) {
-		p.State, p.Merge, p.Ended, branch = gitops.Merged, commit, f.options.Now().UTC(), p.Base.Branch
+		p.State, p.Merge, branch = gitops.Merged, commit, p.Base.Branch
 	})
 	f.Move(r, branch, commit)
 }
@@ -197,7 +197,7 @@ func (f *Forge) Comment(r gitops.Repo, number int, login, body string) string {
 	c := &comment{Comment{ID: f.id(), Author: f.person(login), Body: body}, place{number: number}}
 	in.comments = append(in.comments, c)
 	f.mu.Unlock()
-	f.Deliver(gitops.Event{Kind: gitops.Commented, Repo: r, Number: number, Actor: c.Author, Comment: c.ID, Text: body})
+	f.Deliver(gitops.Event{Kind: gitops.Commented, Repo: r, Number: number, Actor: c.Author, Comment: c.ID, Text: body, Written: f.options.Now().UTC()})
 	return c.ID
 }
 

@@ -125,7 +125,7 @@ func (g *GitHub) pullRequest(p *github.PullRequest, repo gitops.Repo) gitops.Pul
 	}
 	switch {
 	case p.MergedAt != nil || p.GetMerged():
-		found.State, found.Merge, found.Ended = gitops.Merged, p.GetMergeCommitSHA(), p.GetMergedAt().Time.UTC()
+		found.State, found.Merge = gitops.Merged, p.GetMergeCommitSHA()
 	case p.GetState() == "closed": // its merge_commit_sha is that of a test merge
 		found.State = gitops.Closed
 	}
