@@ -36,15 +36,16 @@ func (b *Bot) revert(ctx context.Context, step ledger.Step) (ledger.Batch, error
 	if u.Paths, shared, err = b.reads(ctx, local, u, d); err != nil {
 		return ledger.Batch{}, err
 	}
-	u.As, u.Message = rollout.RevertBranch(r, u.Before, u.Paths), rollout.RevertMessage(r, u.Before)
+	more, err := wider(ctx, local, u, r.Before)
+	if err != nil {
+		return ledger.Batch{}, err
+	}
+	u.As, u.Message = rollout.RevertBranch(r, u.Before, u.Paths), rollout.RevertMessage(r, u.Before, more)
 	reversal, err := local.Undo(ctx, u)
 	if err != nil {
 		return ledger.Batch{}, err
 	}
-	reversal.Shared, reversal.To = shared, u.Before
-	if reversal.Wider, err = wider(ctx, local, u, r.Before); err != nil {
-		return ledger.Batch{}, err
-	}
+	reversal.Shared, reversal.To, reversal.Wider = shared, u.Before, more
 	if reversal.Commit != "" {
 		to, err := f.Destination(ctx, r.Repo)
 		if forge.ClassOf(err) == forge.Forbidden {

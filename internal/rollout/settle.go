@@ -248,8 +248,9 @@ func RevertBranch(r ledger.Rollout, to string, paths []string) string {
 func IsRevert(branch string) bool { return strings.HasPrefix(branch, branches) }
 
 // RevertMessage is what the commit says that undoes a deployment.
-func RevertMessage(r ledger.Rollout, to string) string {
-	return fmt.Sprintf("Revert %s\n\nThis brings files back to what they were at %s,\nbecause what reads them failed at %s.\n", short(r.Commit), to, r.Commit)
+func RevertMessage(r ledger.Rollout, to string, wider bool) string {
+	return fmt.Sprintf("%s\n\nThis brings files back to what they were at %s,\nbecause what reads them failed at %s.\n",
+		titleOf(r, "", Reversal{To: to, Wider: wider}), to, r.Commit)
 }
 
 // Proposed is the rollout of which an effect opens a revert. It reports false for other
