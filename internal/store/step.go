@@ -229,11 +229,18 @@ func (s *Store) worker(work Work, periodic []Periodic) (*river.Client[*sql.Tx], 
 	}
 	return river.NewClient[*sql.Tx](s.driver, &river.Config{
 		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: time.Second,
-		CompletedJobRetentionPeriod: time.Hour,
-		Logger:                      s.quiet(), Workers: workers, PeriodicJobs: again,
+		CompletedJobRetentionPeriod: time.Hour, ReindexerSchedule: never{},
+		Logger: s.quiet(), Workers: workers, PeriodicJobs: again,
 		Queues: queues,
 	})
 }
+
+// never is when River rebuilds its indexes: by default at midnight, in words that SQLite does
+// not understand. The queue is small, and needs none of it.
+type never struct{}
+
+// Next returns a time that nobody waits for.
+func (never) Next(now time.Time) time.Time { return now.AddDate(100, 0, 0) }
 
 // stepper works on steps.
 type stepper struct {
