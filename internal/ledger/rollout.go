@@ -102,10 +102,9 @@ type Deployment struct {
 	Begun bool   // something was written
 	Seen  []Seen // what was shown of it
 
-	Approved  time.Time // when somebody said /apply last
-	Skips     bool      // and that it waits for no environment
-	Approver  string
-	Uncovered string // digest of the plan that waits for it
+	Approved time.Time // when somebody said /apply last
+	Skips    bool      // and that it waits for no environment
+	Approver string
 
 	Before   []verdict.Workload // how it was before anything was applied
 	Settled  []verdict.Workload // how it was when the watch began

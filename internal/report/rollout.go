@@ -271,7 +271,6 @@ type Approval struct {
 	Commit  string
 	Target  Target
 	Command string
-	Pushed  bool // the commit came by no pull request
 }
 
 // Markdown is the question as a comment of at most limit bytes.

@@ -107,7 +107,7 @@ func After(f Facts, name string, a Applied) ledger.Batch {
 		d.Resume = true
 		c.stop(i, ledger.Failed, a.Why)
 	case Uncovered:
-		d.Uncovered, d.Approved = a.Plan.Digest, time.Time{}
+		d.Approved = time.Time{}
 		key := f.Rollout.Key(name)
 		see(d, ledger.Seen{Key: key, Head: f.Rollout.Commit, Question: true})
 		c.rest.Shown = []ledger.Shown{{Key: key, Head: f.Rollout.Commit, At: f.Now, Targets: map[string][]plan.Effect{name: a.Plan.Effects}}}

@@ -48,7 +48,7 @@ func comments(r ledger.Rollout, key, body string) (effects []ledger.Effect) {
 // asking is the comment that shows a plan that nobody has seen. Each plan has one of its
 // own, so that people are notified.
 func asking(r ledger.Rollout, p Planned) []ledger.Effect {
-	body := report.Approval{Commit: r.Commit, Target: p.Told, Command: commandFor(p.Told.Name), Pushed: len(r.Pulls) == 0}.Markdown(report.MaxComment)
+	body := report.Approval{Commit: r.Commit, Target: p.Told, Command: commandFor(p.Told.Name)}.Markdown(report.MaxComment)
 	return comments(r, "approval-"+keyed(p.Told.Name+" "+p.Digest), body)
 }
 

@@ -96,15 +96,6 @@ func (s *Store) LiveRollouts(ctx context.Context, repo gitops.Repo) ([]ledger.Ro
 	return live, nil
 }
 
-// RolloutOf returns the live rollouts of a repository that a merged pull request is in,
-// the oldest first.
-func (s *Store) RolloutOf(ctx context.Context, repo gitops.Repo, pull int) ([]ledger.Rollout, error) {
-	live, err := s.LiveRollouts(ctx, repo)
-	return slices.DeleteFunc(live, func(r ledger.Rollout) bool {
-		return !slices.ContainsFunc(r.Pulls, func(p gitops.PullRequest) bool { return p.Number == pull })
-	}), err
-}
-
 func (w *writer) deployed(ctx context.Context, b ledger.Batch) error {
 	for _, d := range b.Deployed {
 		data, err := json.Marshal(d)

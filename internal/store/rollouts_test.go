@@ -110,9 +110,6 @@ func TestLiveRollouts(t *testing.T) {
 			return strings.Join(commits, " "), err
 		}
 		same(t, "c B b")(ids(s.LiveRollouts(t.Context(), repo)))
-		same(t, "B b")(ids(s.RolloutOf(t.Context(), repo, 1)))
-		same(t, "c")(ids(s.RolloutOf(t.Context(), repo, 3)))
-		same(t, "")(ids(s.RolloutOf(t.Context(), repo, 4)))
 		second.Version, second.Targets[0].State = 1, ledger.Superseded
 		over.Version, over.Targets[0].State = 1, ledger.Reverting
 		commit(t, s, ledger.Batch{Rollouts: []ledger.Rollout{second, over}})
