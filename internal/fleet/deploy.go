@@ -63,7 +63,7 @@ func (f *Fleet) Apply(ctx context.Context, o rollout.Order, note func(context.Co
 	if err != nil {
 		return rollout.Attempt{}, err
 	}
-	applier := apply.Applier{Cluster: at.connection, Holder: f.Holder, Wait: f.Wait, Journal: &journal{note: note, masker: maskerOf(o.Objects)}}
+	applier := apply.Applier{Cluster: at.connection, Holder: f.Holder, Wait: f.Wait, Journal: &journal{note: note, masker: manifest.MaskerOf(o.Objects)}}
 	result, err := applier.Run(ctx, apply.Job{
 		Owner: plan.OwnerOf(f.repo, o.Target), Objects: o.Objects, Removed: o.Removed, Revision: o.Revision,
 		Shown: o.Shown, History: o.History, Key: f.key, Scope: at.scope,
@@ -164,14 +164,4 @@ func (j *journal) Note(ctx context.Context, s apply.Step) error {
 	return j.note(ctx, ledger.Note{
 		Action: string(s.Action), Object: s.Object, UID: s.UID, Fence: s.Fence, Done: s.Done, Version: s.Version, Error: said,
 	})
-}
-
-func maskerOf(objects []manifest.Object) *manifest.Masker {
-	var masker manifest.Masker
-	for _, o := range objects {
-		if manifest.IsSecret(o.Ref) {
-			masker.Learn(o.JSON)
-		}
-	}
-	return &masker
 }

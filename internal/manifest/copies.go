@@ -33,6 +33,17 @@ func (m *Masker) Learn(data json.RawMessage) {
 	}
 }
 
+// MaskerOf knows the Secrets among some objects.
+func MaskerOf(objects []Object) *Masker {
+	m := &Masker{}
+	for _, o := range objects {
+		if IsSecret(o.Ref) {
+			m.Learn(o.JSON)
+		}
+	}
+	return m
+}
+
 // maxCopies bounds the work of looking for copies, which is that of every text
 // times every value. No repository that is meant to be read holds so many keys.
 const maxCopies = 500

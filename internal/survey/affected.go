@@ -103,13 +103,8 @@ func (d *directory) same() (bool, error) {
 
 // Masker knows the Secrets among some objects, and those that a plan has found.
 func Masker(objects []manifest.Object, p plan.Plan) *manifest.Masker {
-	var masker manifest.Masker
-	for _, o := range objects {
-		if manifest.IsSecret(o.Ref) {
-			masker.Learn(o.JSON)
-		}
-	}
-	planned{plan: p}.learn(&masker)
+	masker := manifest.MaskerOf(objects)
+	planned{plan: p}.learn(masker)
 	return masker.Apart()
 }
 
